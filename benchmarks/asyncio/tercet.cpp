@@ -1,0 +1,129 @@
+#include <tercet/asyncio.hpp>
+
+#include <vector>
+
+#include "work.hpp"
+
+namespace tercet::benchmarks {
+
+namespace {
+
+using namespace std::chrono_literals;
+using asyncio::coro;
+using asyncio::task;
+
+coro<long> value(long number) { co_return number; }
+
+double spawn_one() {
+    auto main = []() -> coro<double> {
+        double took = 0;
+        for (int pass = 0; pass < 2; ++pass) {
+            long sum = 0;
+            const auto from = clock::now();
+            for (long i = 0; i < tasks_one_by_one; ++i) {
+                const long got = co_await asyncio::create_task(value(1));
+                sum += got;
+            }
+            took = nanoseconds(from, clock::now());
+            check(sum == tasks_one_by_one, "a result");
+        }
+        co_return took / static_cast<double>(tasks_one_by_one);
+    };
+    return asyncio::run(main());
+}
+
+coro<double> spawn_then_await(long count, long passes) {
+    std::vector<task<long>> tasks;
+    tasks.reserve(static_cast<std::size_t>(count));
+    double took = 0;
+    for (int round = 0; round < 2; ++round) {
+        long sum = 0;
+        const auto from = clock::now();
+        for (long pass = 0; pass < passes; ++pass) {
+            for (long i = 0; i < count; ++i) tasks.push_back(asyncio::create_task(value(1)));
+            for (auto& each : tasks) {
+                const long got = co_await std::move(each);
+                sum += got;
+            }
+            tasks.clear();
+        }
+        took = nanoseconds(from, clock::now());
+        check(sum == count * passes, "a result");
+    }
+    co_return took / static_cast<double>(count * passes);
+}
+
+double spawn_1000() { return asyncio::run(spawn_then_await(1'000, batches)); }
+double spawn_1m() { return asyncio::run(spawn_then_await(1'000'000, 1)); }
+
+double call() {
+    auto main = []() -> coro<double> {
+        double took = 0;
+        for (int pass = 0; pass < 2; ++pass) {
+            long sum = 0;
+            const auto from = clock::now();
+            for (long i = 0; i < calls; ++i) {
+                const long got = co_await value(1);
+                sum += got;
+            }
+            took = nanoseconds(from, clock::now());
+            check(sum == calls, "a result");
+        }
+        co_return took / static_cast<double>(calls);
+    };
+    return asyncio::run(main());
+}
+
+coro<> yield_often() {
+    for (long i = 0; i < yields; ++i) co_await asyncio::sleep(0s);
+}
+
+double yield() {
+    auto main = []() -> coro<double> {
+        double took = 0;
+        for (int pass = 0; pass < 2; ++pass) {
+            const auto from = clock::now();
+            const task<> first = asyncio::create_task(yield_often());
+            const task<> second = asyncio::create_task(yield_often());
+            co_await first;
+            co_await second;
+            took = nanoseconds(from, clock::now());
+        }
+        co_return took / static_cast<double>(2 * yields);
+    };
+    return asyncio::run(main());
+}
+
+coro<> sleep_once(long number, long& woken) {
+    co_await asyncio::sleep(time_to_sleep(number));
+    ++woken;
+}
+
+sleepers_figure sleepers(long count) {
+    sleepers_figure figure(count);
+    auto main = [&]() -> coro<> {
+        long woken = 0;
+        figure.begin();
+        for (long i = 0; i < count; ++i) asyncio::create_task(sleep_once(i, woken));
+        co_await asyncio::sleep(0s);
+        figure.all_sleep();
+        while (woken < count) co_await asyncio::sleep(100ms);
+        figure.end(woken);
+    };
+    asyncio::run(main());
+    return figure;
+}
+
+const contender here("tercet", {{"spawn_one", spawn_one},
+                                {"spawn_1000", spawn_1000},
+                                {"spawn_1M", spawn_1m},
+                                {"call", call},
+                                {"yield", yield},
+                                {"sleepers_100k", [] { return sleepers(100'000).bytes_each(); }},
+                                {"sleepers_100k_cpu", [] { return sleepers(100'000).cpu_ms(); }},
+                                {"sleepers_1M", [] { return sleepers(1'000'000).bytes_each(); }},
+                                {"sleepers_1M_cpu", [] { return sleepers(1'000'000).cpu_ms(); }}});
+
+}  // namespace
+
+}  // namespace tercet::benchmarks

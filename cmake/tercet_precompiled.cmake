@@ -1,0 +1,34 @@
+# tercet_use_precompiled(TARGET KIND): lets TARGET take the headers that nearly every file includes from one precompiled
+# header. KIND is library or test. A file must compile without it all the same: presets debug and *-clang build so.
+
+option(TERCET_PRECOMPILE "Precompile the headers of the standard library, of fmt and of GoogleTest" OFF)
+
+set(tercet_precompiled_of_library <algorithm> <array> <atomic> <chrono> <concepts> <coroutine> <functional> <memory> <mutex>
+    <optional> <ranges> <span> <stdexcept> <stop_token> <string> <string_view> <system_error> <unordered_map> <utility>
+    <variant> <vector>)
+set(tercet_precompiled_of_test ${tercet_precompiled_of_library} <condition_variable> <deque> <filesystem> <future> <latch>
+    <map> <random> <set> <sstream> <thread> <gmock/gmock.h> <gtest/gtest.h>)
+list(APPEND tercet_precompiled_of_library <fmt/format.h>)
+
+# The flags of both must be alike, or the compiler leaves the precompiled header aside; so a test's holder is a program.
+function(tercet_use_precompiled target kind)
+    if(NOT TERCET_PRECOMPILE)
+        return()
+    endif()
+    set(holder tercet_precompiled_of_${kind})
+    if(NOT TARGET ${holder})
+        file(WRITE "${PROJECT_BINARY_DIR}/cmake/${holder}.cpp" "int main() { return 0; }\n")
+        if(kind STREQUAL "test")
+            add_executable(${holder} "${PROJECT_BINARY_DIR}/cmake/${holder}.cpp")
+            target_link_libraries(${holder} PRIVATE GTest::gmock GTest::gtest)
+            target_compile_options(${holder} PRIVATE "$<$<CONFIG:Release>:-O1>")
+        else()
+            add_library(${holder} STATIC "${PROJECT_BINARY_DIR}/cmake/${holder}.cpp")
+            target_link_libraries(${holder} PRIVATE fmt::fmt)
+        endif()
+        set_target_properties(${holder} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/cmake")
+        target_link_libraries(${holder} PRIVATE tercet_warnings)
+        target_precompile_headers(${holder} PRIVATE ${tercet_precompiled_of_${kind}})
+    endif()
+    target_precompile_headers(${target} REUSE_FROM ${holder})
+endfunction()

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+
+namespace tercet::asyncio {
+
+/// How a loop learns what happened outside; docs/asyncio.md says when to choose which.
+enum class loop_backend : std::uint8_t {
+    automatic,  ///< what the environment variable `TERCET_LOOP` names, `epoll` unless it is set
+    epoll,
+    io_uring,  ///< `epoll` where the kernel refuses it: ask `event_loop::backend`
+    sim,       ///< virtual time and a network in memory, for tests: see <tercet/asyncio/sim.hpp>
+};
+
+/// "epoll", "io_uring", "sim"
+const char* to_string(loop_backend backend) noexcept;
+
+/// Trivially copyable, as every struct of options that stands in an awaited call must be.
+struct loop_options {
+    loop_backend backend = loop_backend::automatic;
+    /// Of the order in which what is ready at the same time runs: each seed gives another, always the same. 0: first
+    /// in, first out.
+    std::uint64_t seed = 0;
+};
+
+}  // namespace tercet::asyncio

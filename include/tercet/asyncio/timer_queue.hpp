@@ -1,0 +1,67 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace tercet::asyncio {
+
+/// Something that happens at a moment. Intrusive; it must not go while it is in a queue.
+class timer_node {
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+    using function = void (*)(timer_node& self) noexcept;
+
+    /// `expire` runs in the loop's turn, after the node was taken out; it must only make things ready.
+    explicit timer_node(function expire) noexcept : expire_(expire) {}
+    timer_node(const timer_node&) = delete;
+    timer_node& operator=(const timer_node&) = delete;
+
+    bool is_queued() const noexcept { return link_ != nullptr; }
+    time_point deadline() const noexcept { return deadline_; }
+
+private:
+    friend class timer_queue;
+
+    function expire_;
+    time_point deadline_{};
+    std::uint64_t sequence_ = 0;
+    timer_node* child_ = nullptr;
+    timer_node* sibling_ = nullptr;
+    timer_node** link_ = nullptr;  // what points here: the root, a parent's child_ or a brother's sibling_
+};
+
+/// Timers by deadline, equal ones in the order in which they were added: a pairing heap. Adding is O(1), cancelling and
+/// taking out O(log n) amortised, and nothing is allocated. One thread.
+class timer_queue {
+public:
+    using time_point = timer_node::time_point;
+
+    timer_queue() noexcept = default;
+    timer_queue(const timer_queue&) = delete;
+    timer_queue& operator=(const timer_queue&) = delete;
+
+    bool empty() const noexcept { return root_ == nullptr; }
+    /// The earliest deadline; there must be one.
+    time_point next_deadline() const noexcept { return root_->deadline_; }
+
+    void add(timer_node& node, time_point deadline) noexcept;
+    /// Takes `node` out if it is in.
+    void cancel(timer_node& node) noexcept;
+    /// Lets every timer expire whose deadline is not after `now`.
+    void expire(time_point now) noexcept;
+    /// Takes one timer out without its expiring; null when empty.
+    timer_node* pop() noexcept;
+
+private:
+    static bool is_before(const timer_node& a, const timer_node& b) noexcept {
+        return a.deadline_ != b.deadline_ ? a.deadline_ < b.deadline_ : a.sequence_ < b.sequence_;
+    }
+    static timer_node* meld(timer_node* a, timer_node* b) noexcept;
+    static timer_node* meld_all(timer_node* first) noexcept;
+    void set_root(timer_node* root) noexcept;
+
+    timer_node* root_ = nullptr;
+    std::uint64_t next_sequence_ = 0;
+};
+
+}  // namespace tercet::asyncio

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <tercet/multiprocessing/byte_buffer.hpp>
+#include <tercet/multiprocessing/errors.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <type_traits>
+
+namespace tercet::multiprocessing {
+
+/// How deep values may contain one another (a tree of nodes that own nodes): bounds the stack that decoding needs.
+inline constexpr unsigned max_nesting = 1000;
+
+[[noreturn]] void throw_truncated(std::size_t wanted, std::size_t left);
+[[noreturn]] void throw_bad_count(std::uint64_t count, std::size_t left);
+[[noreturn]] void throw_bad_value(const char* what, std::uint64_t value);
+[[noreturn]] void throw_too_deep();
+
+/// Counts how deep an archive is in a value.
+class nesting {
+public:
+    explicit nesting(unsigned& depth) : depth_(depth) {
+        if (depth_ == max_nesting) throw_too_deep();
+        ++depth_;
+    }
+    nesting(const nesting&) = delete;
+    nesting& operator=(const nesting&) = delete;
+    ~nesting() { --depth_; }
+
+private:
+    unsigned& depth_;
+};
+
+/// Writes values as bytes: native byte order, no tags, 64-bit counts. An archive in the sense of a member
+/// `template <class Archive> void serialize(Archive& archive) { archive(x, y); }`.
+class encoder {
+public:
+    static constexpr bool is_saving = true;
+    static constexpr bool is_loading = false;
+
+    encoder() noexcept = default;
+    explicit encoder(byte_buffer start) noexcept : buffer_(std::move(start)) {}
+
+    /// Appends the values. Throws `std::bad_alloc`, and `decode_error` for a value nested too deep.
+    template <class... T>
+    encoder& operator()(const T&... values);
+
+    void write(const void* bytes, std::size_t count) { buffer_.append(bytes, count); }
+    template <class T>
+        requires std::is_trivially_copyable_v<T>
+    void write_raw(const T& value) { write(&value, sizeof value); }
+    void write_count(std::size_t count) { write_raw(static_cast<std::uint64_t>(count)); }
+
+    byte_buffer& buffer() noexcept { return buffer_; }
+    unsigned& depth() noexcept { return depth_; }
+
+private:
+    byte_buffer buffer_;
+    unsigned depth_ = 0;
+};
+
+/// Reads values back. Trusts nothing: a count is checked against the bytes that are left before memory is taken for it.
+/// Every read throws `decode_error` when the bytes do not make a value.
+class decoder {
+public:
+    static constexpr bool is_saving = false;
+    static constexpr bool is_loading = true;
+
+    explicit decoder(std::span<const std::byte> bytes) noexcept
+        : position_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+
+    /// Reads the values, which must be the ones that were written, in order.
+    template <class... T>
+    decoder& operator()(T&... values);
+
+    std::size_t left() const noexcept { return static_cast<std::size_t>(end_ - position_); }
+
+    /// The next `count` bytes, which stay in the message.
+    const std::byte* take(std::size_t count) {
+        if (count > left()) throw_truncated(count, left());
+        const std::byte* const bytes = position_;
+        position_ += count;
+        return bytes;
+    }
+    void read(void* bytes, std::size_t count) {
+        const std::byte* const from = take(count);
+        if (count != 0) std::memcpy(bytes, from, count);
+    }
+    template <class T>
+        requires std::is_trivially_copyable_v<T> T read_raw() {
+            T value;
+            read(&value, sizeof value);
+            return value;
+        }
+
+    /// A count of things that take at least `size_of_one` bytes each, which is not 0.
+    std::size_t read_count(std::size_t size_of_one = 1) {
+        const auto count = read_raw<std::uint64_t>();
+        if (count > left() / size_of_one) throw_bad_count(count, left());
+        return static_cast<std::size_t>(count);
+    }
+
+    /// Throws when bytes are left over.
+    void expect_end() const;
+
+    unsigned& depth() noexcept { return depth_; }
+
+private:
+    const std::byte* position_;
+    const std::byte* end_;
+    unsigned depth_ = 0;
+};
+
+}  // namespace tercet::multiprocessing

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <tercet/futures/future_state.hpp>
+#include <tercet/futures/submit_options.hpp>
+#include <tercet/multiprocessing/remote_call.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace tercet::multiprocessing {
+
+/// A call on its way through a pool of processes: a request in bytes, and a future that waits for the answer.
+/// Intrusive. `begin` says whether to go on; one of the other functions ends the task and is the last use of it.
+class remote_task {
+public:
+    remote_task(const remote_task&) = delete;
+    remote_task& operator=(const remote_task&) = delete;
+
+    /// The call is given to a worker. False: it was cancelled; `discard` it.
+    virtual bool begin() noexcept = 0;
+    /// Finishes the future with the result in `answer`, or with the `decode_error` of reading it.
+    virtual void succeed(std::span<const std::byte> answer) noexcept = 0;
+    /// Fails the call, unless it was cancelled.
+    virtual void fail(std::exception_ptr error) noexcept = 0;
+    /// Cancels the call, which no worker has.
+    virtual void discard() noexcept = 0;
+    /// Fails the call with `timeout_error`, unless it is over. The task stays: one of the others ends it.
+    virtual void expire(const char* what) noexcept = 0;
+
+    using clock = std::chrono::steady_clock;
+
+    /// What a call with options has in addition.
+    struct limits_type {
+        submit_options options{};
+        clock::time_point deadline = clock::time_point::max();  ///< by when it must be done
+        bool has_begun = false;                                 ///< and the deadline knows of the time limit
+        unsigned retries_left = 0;
+    };
+
+    /// For error texts: its name, or "a task".
+    std::string label() const { return has_name() ? "'" + limits->options.name + "'" : "a task"; }
+    bool has_name() const noexcept { return limits && !limits->options.name.empty(); }
+    int priority() const noexcept { return limits ? limits->options.priority : 0; }
+    clock::time_point deadline() const noexcept { return limits ? limits->deadline : clock::time_point::max(); }
+    bool can_retry() const noexcept { return limits && limits->retries_left != 0; }
+
+    /// A message frame; its head is filled in when it is sent.
+    byte_buffer request;
+    /// Null for a call without options.
+    std::unique_ptr<limits_type> limits;
+    /// The queue's link, and its place among all: lower is first.
+    remote_task* next = nullptr;
+    std::int64_t rank = 0;
+
+protected:
+    remote_task() noexcept = default;
+    ~remote_task() = default;
+};
+
+/// A task whose result is what `Call` returns.
+template <class Call>
+class task_of final : public future_state<typename Call::result_type>, public remote_task {
+public:
+    bool begin() noexcept override { return !is_decided_.load(std::memory_order_acquire) && this->start(); }
+
+    void succeed(std::span<const std::byte> answer) noexcept override {
+        std::exception_ptr error;
+        try {
+            decoder in(answer);
+            if constexpr (std::is_void_v<typename Call::result_type>) {
+                Call::decode_result(in);
+                this->emplace();
+            } else {
+                this->emplace(Call::decode_result(in));
+            }
+        } catch (...) {
+            error = std::current_exception();
+        }
+        if (decide()) error ? this->finish(std::move(error)) : this->finish();
+        this->release();
+    }
+
+    void fail(std::exception_ptr error) noexcept override {
+        request = byte_buffer();
+        if (decide() && this->start()) this->finish(std::move(error));
+        this->release();
+    }
+
+    void discard() noexcept override {
+        request = byte_buffer();  // a future that is kept must not keep what the call held
+        if (decide() && !this->cancel() && this->is_running()) this->finish_cancelled();  // begun, and put back
+        this->release();
+    }
+
+    void expire(const char* what) noexcept override {
+        if (!decide() || !this->start()) return;
+        std::exception_ptr error;
+        try {
+            error = std::make_exception_ptr(timeout_error("process_pool_executor: " + label() + " " + what));
+        } catch (...) {  // no memory for the text
+            error = std::current_exception();
+        }
+        this->finish(std::move(error));
+    }
+
+private:
+    /// Who may end the call; a deadline may pass while the pool ends it otherwise. A cancellation needs no leave.
+    bool decide() noexcept { return !is_decided_.exchange(true, std::memory_order_acq_rel); }
+    const char* origin() const noexcept override {
+        return has_name() ? limits->options.name.c_str() : "a call in a process_pool_executor";
+    }
+
+    std::atomic<bool> is_decided_{false};
+};
+
+}  // namespace tercet::multiprocessing

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <tercet/threading/barrier.hpp>
+#include <tercet/threading/bounded_semaphore.hpp>
+#include <tercet/threading/condition.hpp>
+#include <tercet/threading/event.hpp>
+#include <tercet/threading/lifo_queue.hpp>
+#include <tercet/threading/local.hpp>
+#include <tercet/threading/lock.hpp>
+#include <tercet/threading/lock_diagnostics.hpp>
+#include <tercet/threading/parallel.hpp>
+#include <tercet/threading/priority_queue.hpp>
+#include <tercet/threading/queue.hpp>
+#include <tercet/threading/rlock.hpp>
+#include <tercet/threading/semaphore.hpp>
+#include <tercet/threading/simple_queue.hpp>
+#include <tercet/threading/thread.hpp>
+#include <tercet/threading/thread_handle.hpp>
+#include <tercet/threading/thread_ident.hpp>
+#include <tercet/threading/thread_pool_executor.hpp>
+#include <tercet/threading/timer.hpp>

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <tercet/futures/helping_thread.hpp>
+#include <tercet/futures/job.hpp>
+#include <tercet/futures/parker.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace tercet::threading {
+
+class pool_worker;
+class thread_pool_executor;
+
+/// What every `forked` call is: a job on the stack of the one who forked, and how that waits for it.
+class fork_point : public job {
+public:
+    fork_point(const fork_point&) = delete;
+    fork_point& operator=(const fork_point&) = delete;
+
+    // The pool has it until it is over; there is nothing to free.
+    void discard() noexcept final { fail(std::make_exception_ptr(cancelled_error())); }
+    void fail(std::exception_ptr error) noexcept final {
+        error_ = std::move(error);
+        publish();
+    }
+
+protected:
+    fork_point() noexcept = default;
+    ~fork_point() = default;
+
+    void offer(thread_pool_executor& pool);
+    /// True: the job is the caller's again, who must run it. False: it is over.
+    bool take_back_or_wait() noexcept;
+    /// Whoever ran the job is done with it.
+    void publish() noexcept;
+
+    std::exception_ptr error_;
+
+private:
+    static constexpr std::uint32_t running = 0;
+    static constexpr std::uint32_t awaited = 1;
+    static constexpr std::uint32_t over = 2;
+
+    std::atomic<std::uint32_t> state_{running};
+    pool_worker* home_ = nullptr;
+    helping_thread* helper_ = nullptr;
+    parker own_;
+};
+
+/// A call that may run on another thread while its maker does something else. Stays where it was made.
+/// The destructor waits for a call that was not joined; an error of it is reported as unread.
+template <class Fn>
+class [[nodiscard]] forked final : private fork_point {
+    using result_type = std::invoke_result_t<Fn&>;
+    using value_type = std::conditional_t<std::is_void_v<result_type>, std::monostate, result_type>;
+
+public:
+    template <class F>
+    forked(thread_pool_executor& pool, F&& fn) : fn_(std::forward<F>(fn)) {
+        offer(pool);
+    }
+    ~forked() {
+        if (is_joined_) return;
+        if (take_back_or_wait()) call();
+        if (error_) report_unread_error(error_, "a forked call that was not joined");
+    }
+
+    /// Returns what the call returned, and throws what it threw; runs it here if no other thread has begun. Once, on
+    /// the thread that forked.
+    result_type join() {
+        is_joined_ = true;
+        if (take_back_or_wait()) return fn_();
+        if (error_) std::rethrow_exception(error_);
+        if constexpr (!std::is_void_v<result_type>) return std::move(*value_);
+    }
+
+private:
+    void run(finish_observer*) noexcept override {
+        call();
+        publish();
+    }
+    void call() noexcept {
+        try {
+            if constexpr (std::is_void_v<result_type>)
+                fn_();
+            else
+                value_.emplace(fn_());
+        } catch (...) {
+            error_ = std::current_exception();
+        }
+    }
+
+    Fn fn_;
+    bool is_joined_ = false;
+    std::optional<value_type> value_;
+};
+
+}  // namespace tercet::threading

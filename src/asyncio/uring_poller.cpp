@@ -1,0 +1,505 @@
+// A source has a registration, a registration has three requests: polls for reading and for writing, and a receive that
+// goes on by itself (multishot) into buffers that the kernel chooses. What should be under way is a boolean of each
+// request; what is differs from that only for registrations on the list of changed ones. wait() goes through the list,
+// queues what is missing and cancels what is too much, and hands all of it over in the system call that waits.
+//
+//   level      a poll for each direction of interest, once, and again after each report
+//   edge       a multishot poll for each direction
+//   on_demand  nothing, until a call had to wait
+//
+// Receiving on demand: the first time by a plain recv(). When that had to wait, by the multishot receive, after which a
+// message costs no system call of its own: its bytes come with the completion, and receive() copies them out. They are
+// never overtaken, for recv() is called only while no such receive is under way. It is given up, and recv() called
+// again, when messages fill whole buffers (is_bulk: a copy would cost more than the call), when nobody takes what
+// arrives, and when there are no buffers left.
+//
+// Requests refer to files, not to descriptors, from the moment at which they are handed over; so a descriptor may be
+// closed while one is under way, and the file goes when that is cancelled, at the end of the turn. A listener's port is
+// to be free at once: its requests are cancelled in remove(). A registration lives until its requests have ended.
+//
+// With IORING_SETUP_SINGLE_ISSUER the ring belongs to one thread; when the loop is run on another, that makes a new
+// one.
+
+#include "asyncio/uring_poller.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+namespace tercet::asyncio {
+
+namespace {
+
+constexpr unsigned entries = 256;
+constexpr unsigned completions = 4096;
+constexpr std::size_t buffer_size = std::size_t{4} << 10;
+constexpr std::uint16_t buffer_count = 256;
+constexpr std::size_t buffer_memory = buffer_size * buffer_count;
+constexpr std::size_t buffer_ring_memory = buffer_count * sizeof(io_uring_buf);
+constexpr std::uint16_t buffer_group = 0;
+constexpr std::size_t most_held = 8;        // buffers of one source whose reader takes nothing
+constexpr int small_reads_of_no_bulk = 16;  // in a row
+
+constexpr std::array ladder{
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+        IORING_SETUP_TASKRUN_FLAG,
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN |
+        IORING_SETUP_TASKRUN_FLAG,
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+    IORING_SETUP_SUBMIT_ALL,
+    0U,
+};
+
+void* map(std::size_t size) noexcept {
+    void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? nullptr : memory;
+}
+
+readiness readiness_of(unsigned events) noexcept {
+    readiness what = readiness::none;
+    if (events & (POLLIN | POLLPRI)) what = what | readiness::readable;
+    if (events & POLLOUT) what = what | readiness::writable;
+    if (events & POLLRDHUP) what = what | readiness::readable | readiness::hangup;
+    if (events & (POLLERR | POLLHUP)) what = what | readiness::both | readiness::hangup;
+    return what;
+}
+
+}  // namespace
+
+int set_up_with_most_flags(const std::function<int(unsigned flags)>& set_up) {
+    int error = EINVAL;
+    for (const unsigned flags : ladder)
+        if (error = set_up(flags); error != EINVAL) break;
+    return error;
+}
+
+struct uring_poller::request {
+    enum class kind : std::uint8_t { readable, writable, receive };
+    registration* owner;
+    kind what;
+    bool is_wanted = false;
+    bool is_under_way = false;
+    bool is_being_cancelled = false;
+};
+
+struct uring_poller::registration {
+    struct filled {
+        std::uint16_t buffer;
+        std::uint32_t begin;
+        std::uint32_t end;
+    };
+
+    registration(io_source& watched, trigger trigger_of_it) : source(&watched), how(trigger_of_it) {}
+
+    bool is_free() const noexcept { return !reading.is_under_way && !writing.is_under_way && !receiving.is_under_way; }
+
+    io_source* source;  // null once it is removed
+    trigger how;
+    request reading{this, request::kind::readable};
+    request writing{this, request::kind::writable};
+    request receiving{this, request::kind::receive};
+    std::vector<filled> received;
+    std::size_t taken = 0;  // of those
+    int error = 0;          // of the receive, for the next call
+    int small_reads = 0;
+    bool has_end = false;
+    bool is_bulk = false;
+    bool is_listener = false;
+    bool is_changed = false;
+    registration* next_changed = nullptr;
+    registration* previous = nullptr;
+    registration* next = nullptr;
+};
+
+std::unique_ptr<uring_poller> uring_poller::make_if_allowed() {
+    std::unique_ptr<uring_poller> made(new uring_poller);
+    if (!made->start()) return nullptr;
+    return made;
+}
+
+bool uring_poller::start() noexcept {
+    const int error = set_up_with_most_flags([this](unsigned flags) {
+        io_uring_params how{};
+        how.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+        how.cq_entries = completions;
+        return -::io_uring_queue_init_params(entries, &ring_, &how);
+    });
+    if (error != 0) return false;
+    has_ring_ = true;
+    is_enabled_ = (ring_.flags & IORING_SETUP_R_DISABLED) == 0;
+    owner_ = {};
+    constexpr unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL;
+    if ((ring_.features & needed) != needed) return false;
+    const std::unique_ptr<io_uring_probe, decltype(&::io_uring_free_probe)> probe(::io_uring_get_probe_ring(&ring_),
+                                                                                  &::io_uring_free_probe);
+    if (!probe) return false;
+    for (const int operation : {IORING_OP_POLL_ADD, IORING_OP_RECV, IORING_OP_ASYNC_CANCEL})
+        if (!::io_uring_opcode_supported(probe.get(), operation)) return false;
+    add_buffers();
+    return true;
+}
+
+/// Without them there is no multishot receive.
+void uring_poller::add_buffers() noexcept {
+    has_multishot_ = false;
+    if (!buffers_) buffers_ = static_cast<char*>(map(buffer_memory));
+    if (!buffer_ring_) buffer_ring_ = static_cast<io_uring_buf_ring*>(map(buffer_ring_memory));
+    if (!buffers_ || !buffer_ring_) return;
+    io_uring_buf_reg where{};
+    where.ring_addr = reinterpret_cast<std::uintptr_t>(buffer_ring_);
+    where.ring_entries = buffer_count;
+    where.bgid = buffer_group;
+    if (::io_uring_register_buf_ring(&ring_, &where, 0) != 0) return;
+    has_multishot_ = true;
+    ::io_uring_buf_ring_init(buffer_ring_);
+    std::bitset<buffer_count> is_held;  // not by a new poller, but by one that changes its ring
+    for (const registration* each = first_; each; each = each->next)
+        for (std::size_t i = each->taken; i < each->received.size(); ++i) is_held.set(each->received[i].buffer);
+    for (std::uint16_t each = 0; each < buffer_count; ++each)
+        if (!is_held[each]) give_back(each);
+}
+
+uring_poller::~uring_poller() {
+    for (registration* each = first_; each; each = each->next) {
+        each->source = nullptr;  // it may be gone
+        each->reading.is_wanted = each->writing.is_wanted = each->receiving.is_wanted = false;
+        mark(*each);
+    }
+    if (is_enabled_ && owner_ == std::this_thread::get_id()) {  // files that were closed go now, not some time later
+        queue_requests();
+        ::io_uring_submit_and_get_events(&ring_);
+    }
+    if (has_ring_) ::io_uring_queue_exit(&ring_);
+    if (buffers_) ::munmap(buffers_, buffer_memory);
+    if (buffer_ring_) ::munmap(buffer_ring_, buffer_ring_memory);
+    while (first_) delete std::exchange(first_, first_->next);
+}
+
+/// The ring is not this thread's, or nobody's yet.
+void uring_poller::take_over() noexcept {
+    const bool is_bound = (ring_.flags & IORING_SETUP_SINGLE_ISSUER) != 0;
+    if (is_enabled_ && is_bound && owner_ != std::thread::id()) {
+        reap();
+        ::io_uring_queue_exit(&ring_);
+        has_ring_ = false;
+        if (!start()) std::terminate();  // it was allowed before
+        for (registration* each = first_; each; each = each->next) {
+            for (request* const ended : {&each->reading, &each->writing, &each->receiving})
+                ended->is_under_way = ended->is_being_cancelled = false;
+            mark(*each);
+        }
+    }
+    // Not io_uring_enable_rings(): Debian 12's shared library lacks it.
+    if (!is_enabled_) ::syscall(SYS_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+    is_enabled_ = true;
+    owner_ = std::this_thread::get_id();
+}
+
+// Sources
+
+void uring_poller::add(io_source& source, readiness interest, trigger how) {
+    if (how != trigger::on_demand) {
+        struct stat kind {};
+        int error = ::fstat(source.descriptor(), &kind) == 0 ? 0 : errno;
+        if (error == 0 && (S_ISREG(kind.st_mode) || S_ISDIR(kind.st_mode))) error = EPERM;  // as epoll has it
+        if (error != 0)
+            throw std::system_error(error, std::system_category(),
+                                    fmt::format("watch descriptor {}", source.descriptor()));
+    }
+    auto* const added = new registration(source, how);
+    added->next = first_;
+    if (first_) first_->previous = added;
+    first_ = added;
+    place_of(source) = added;
+    if (how == trigger::on_demand) return;
+    added->reading.is_wanted = includes(interest, readiness::readable);
+    added->writing.is_wanted = includes(interest, readiness::writable);
+    mark(*added);
+}
+
+void uring_poller::modify(io_source& source, readiness interest, trigger how) {
+    // A new one, since the descriptor may have been closed and its number given again.
+    void* const before = place_of(source);
+    add(source, interest, how);
+    void* const after = std::exchange(place_of(source), before);
+    remove(source);
+    place_of(source) = after;
+}
+
+void uring_poller::remove(io_source& source) noexcept {
+    auto* const removed = static_cast<registration*>(std::exchange(place_of(source), nullptr));
+    if (!removed) return;
+    removed->source = nullptr;
+    removed->reading.is_wanted = removed->writing.is_wanted = removed->receiving.is_wanted = false;
+    for (; removed->taken < removed->received.size(); ++removed->taken)
+        give_back(removed->received[removed->taken].buffer);
+    mark(*removed);
+    if (removed->is_listener && !removed->is_free() && owner_ == std::this_thread::get_id()) {
+        queue_requests();
+        ::io_uring_submit_and_get_events(&ring_);
+    }
+}
+
+void uring_poller::mark(registration& changed) noexcept {
+    if (std::exchange(changed.is_changed, true)) return;
+    changed.next_changed = std::exchange(changed_, &changed);
+}
+
+// Requests
+
+io_uring_sqe& uring_poller::next_entry() noexcept {
+    io_uring_sqe* entry = ::io_uring_get_sqe(&ring_);
+    while (!entry) {
+        ::io_uring_submit(&ring_);
+        entry = ::io_uring_get_sqe(&ring_);
+    }
+    return *entry;
+}
+
+void uring_poller::begin(request& begun) noexcept {
+    registration& on = *begun.owner;
+    io_uring_sqe& entry = next_entry();
+    const int descriptor = on.source->descriptor();
+    if (begun.what == request::kind::receive) {
+        ::io_uring_prep_recv_multishot(&entry, descriptor, nullptr, 0, 0);
+        entry.flags |= IOSQE_BUFFER_SELECT;
+        entry.buf_group = buffer_group;
+        entry.ioprio |= IORING_RECVSEND_POLL_FIRST;
+    } else {
+        const unsigned events = begun.what == request::kind::readable ? POLLIN | POLLRDHUP : POLLOUT;
+        if (on.how == trigger::edge)
+            ::io_uring_prep_poll_multishot(&entry, descriptor, events);
+        else
+            ::io_uring_prep_poll_add(&entry, descriptor, events);
+    }
+    ::io_uring_sqe_set_data(&entry, &begun);
+    begun.is_under_way = true;
+}
+
+void uring_poller::cancel(request& ended) noexcept {
+    io_uring_sqe& entry = next_entry();
+    ::io_uring_prep_cancel(&entry, &ended, 0);
+    ::io_uring_sqe_set_data(&entry, nullptr);
+    ended.is_being_cancelled = true;
+}
+
+void uring_poller::queue_requests() noexcept {
+    while (changed_) {
+        registration& on = *std::exchange(changed_, changed_->next_changed);
+        on.is_changed = false;
+        for (request* const each : {&on.reading, &on.writing, &on.receiving}) {
+            if (each->is_wanted && !each->is_under_way)
+                begin(*each);
+            else if (!each->is_wanted && each->is_under_way && !each->is_being_cancelled)
+                cancel(*each);
+        }
+        if (!on.source && on.is_free()) {
+            (on.previous ? on.previous->next : first_) = on.next;
+            if (on.next) on.next->previous = on.previous;
+            delete &on;
+        }
+    }
+}
+
+void uring_poller::wait(std::optional<std::chrono::nanoseconds> limit) noexcept {
+    if (owner_ != std::this_thread::get_id()) [[unlikely]]
+        take_over();
+    queue_requests();
+    if (limit && limit->count() == 0) {
+        const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
+        const bool has_work = (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+        if (has_work)
+            ::io_uring_submit_and_get_events(&ring_);
+        else if (::io_uring_sq_ready(&ring_) > 0)
+            ::io_uring_submit(&ring_);
+    } else {
+        __kernel_timespec duration{};
+        if (limit) {
+            duration.tv_sec = limit->count() / 1'000'000'000;
+            duration.tv_nsec = limit->count() % 1'000'000'000;
+        }
+        io_uring_cqe* first = nullptr;
+        ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, limit ? &duration : nullptr, nullptr);
+    }
+    reap();
+}
+
+void uring_poller::reap() noexcept {
+    std::array<io_uring_cqe*, entries> batch;
+    for (unsigned count = entries; count == entries;) {
+        count = ::io_uring_peek_batch_cqe(&ring_, batch.data(), entries);
+        for (unsigned i = 0; i < count; ++i) {
+            auto* const done = static_cast<request*>(::io_uring_cqe_get_data(batch[i]));
+            if (done) complete(*done, batch[i]->res, batch[i]->flags);
+        }
+        ::io_uring_cq_advance(&ring_, count);
+    }
+}
+
+void uring_poller::complete(request& done, int result, std::uint32_t flags) noexcept {
+    registration& on = *done.owner;
+    if (!(flags & IORING_CQE_F_MORE)) done.is_under_way = done.is_being_cancelled = false;
+    if (!on.source) {
+        if (flags & IORING_CQE_F_BUFFER) give_back(static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT));
+        if (on.is_free()) mark(on);
+        return;
+    }
+    if (done.what == request::kind::receive) return complete_receive(on, result, flags);
+    if (result < 0 && result != -ECANCELED) {  // no such descriptor any more, or no memory: let the caller find out
+        done.is_wanted = false;
+        on.source->on_ready(readiness::both | readiness::hangup);
+        return;
+    }
+    if (on.how == trigger::on_demand && result != -ECANCELED) done.is_wanted = false;
+    if (done.is_wanted && !done.is_under_way) mark(on);
+    if (result > 0) on.source->on_ready(readiness_of(static_cast<unsigned>(result)));
+}
+
+void uring_poller::complete_receive(registration& on, int result, std::uint32_t flags) noexcept {
+    request& receiving = on.receiving;
+    readiness what = readiness::readable;
+    if (result > 0) {
+        const auto buffer = static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT);
+        on.received.push_back({buffer, 0, static_cast<std::uint32_t>(result)});
+        if (static_cast<std::size_t>(result) == buffer_size) {
+            on.is_bulk = true;
+            on.small_reads = 0;
+        }
+        if (on.is_bulk || on.received.size() - on.taken >= most_held) receiving.is_wanted = false;
+    } else {
+        if (flags & IORING_CQE_F_BUFFER) give_back(static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT));
+        receiving.is_wanted = false;
+        if (result == 0) {
+            on.has_end = true;
+            what = what | readiness::hangup;
+        } else if (result == -EINVAL) {
+            has_multishot_ = false;  // an older kernel
+        } else if (result != -ENOBUFS && result != -ECANCELED && result != -EINTR) {
+            on.error = -result;
+            what = readiness::both | readiness::hangup;
+        }
+    }
+    if (receiving.is_wanted != (receiving.is_under_way && !receiving.is_being_cancelled)) mark(on);
+    on.source->on_ready(what);
+}
+
+// Calls
+
+int uring_poller::connect_error(io_source& source) noexcept {
+    const int error = poller::connect_error(source);
+    auto* const on = static_cast<registration*>(place_of(source));
+    if (error == EINPROGRESS && on && on->how == trigger::on_demand) {
+        on->writing.is_wanted = true;
+        mark(*on);
+    }
+    return error;
+}
+
+int uring_poller::accept(io_source& listener, socket_address& peer) noexcept {
+    const int accepted = poller::accept(listener, peer);
+    auto* const on = static_cast<registration*>(place_of(listener));
+    if (accepted < 0 && errno == EAGAIN && on && on->how == trigger::on_demand) {
+        on->is_listener = true;
+        on->reading.is_wanted = true;
+        mark(*on);
+    }
+    return accepted;
+}
+
+ssize_t uring_poller::send(io_source& source, std::string_view data) noexcept {
+    const ssize_t count = poller::send(source, data);
+    want_write(source, count);
+    return count;
+}
+
+ssize_t uring_poller::send_file(io_source& source, int file, off_t& offset, std::size_t count) noexcept {
+    const ssize_t sent = poller::send_file(source, file, offset, count);
+    want_write(source, sent);
+    return sent;
+}
+
+/// After a call with that result: if it had to wait.
+void uring_poller::want_write(io_source& source, ssize_t result) noexcept {
+    auto* const on = static_cast<registration*>(place_of(source));
+    if (result >= 0 || errno != EAGAIN || !on || on->how != trigger::on_demand) return;
+    on->writing.is_wanted = true;
+    mark(*on);
+}
+
+ssize_t uring_poller::receive(io_source& source, std::span<char> into) noexcept {
+    auto* const on = static_cast<registration*>(place_of(source));
+    if (!on || on->how != trigger::on_demand) return poller::receive(source, into);
+    if (on->taken < on->received.size()) return take(*on, into);
+    if (on->error != 0) {
+        errno = std::exchange(on->error, 0);
+        return -1;
+    }
+    if (on->has_end) return 0;
+    if (on->receiving.is_under_way) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return receive_directly(*on, into);
+}
+
+ssize_t uring_poller::take(registration& from, std::span<char> into) noexcept {
+    std::size_t total = 0;
+    while (total < into.size() && from.taken < from.received.size()) {
+        registration::filled& next = from.received[from.taken];
+        const std::size_t count = std::min<std::size_t>(into.size() - total, next.end - next.begin);
+        std::memcpy(into.data() + total, buffers_ + buffer_size * next.buffer + next.begin, count);
+        total += count;
+        next.begin += static_cast<std::uint32_t>(count);
+        if (next.begin < next.end) break;
+        give_back(next.buffer);
+        ++from.taken;
+    }
+    if (from.taken == from.received.size()) {
+        from.received.clear();
+        from.taken = 0;
+        // Less than was asked for: the caller waits for a report.
+        if (total < into.size() && !from.receiving.is_under_way && !from.has_end) want_read(from);
+    }
+    return static_cast<ssize_t>(total);
+}
+
+ssize_t uring_poller::receive_directly(registration& from, std::span<char> into) noexcept {
+    const ssize_t count = poller::receive(*from.source, into);
+    if (count < 0) {
+        const int error = errno;
+        if (error == EAGAIN) want_read(from);
+        errno = error;
+        return count;
+    }
+    if (count == 0) from.has_end = true;
+    if (from.is_bulk && count > 0) {
+        from.small_reads = static_cast<std::size_t>(count) < buffer_size ? from.small_reads + 1 : 0;
+        if (from.small_reads > small_reads_of_no_bulk) from.is_bulk = false;
+    }
+    if (count > 0 && static_cast<std::size_t>(count) < into.size()) want_read(from);
+    return count;
+}
+
+void uring_poller::want_read(registration& waiting) noexcept {
+    (waiting.is_bulk || !has_multishot_ ? waiting.reading : waiting.receiving).is_wanted = true;
+    mark(waiting);
+}
+
+void uring_poller::give_back(std::uint16_t buffer) noexcept {
+    ::io_uring_buf_ring_add(buffer_ring_, buffers_ + buffer_size * buffer, buffer_size, buffer,
+                            ::io_uring_buf_ring_mask(buffer_count), 0);
+    ::io_uring_buf_ring_advance(buffer_ring_, 1);
+}
+
+}  // namespace tercet::asyncio

@@ -1,0 +1,33 @@
+#include <tercet/futures/adaptive_spin.hpp>
+#include <tercet/futures/usable_cpus.hpp>
+
+#include <algorithm>
+
+namespace tercet {
+
+std::uint32_t adaptive_spin::take_budget() noexcept {
+    static const bool is_alone = usable_cpus() == 1;
+    if (is_alone) return 0;
+    const std::uint32_t budget = budget_ns_.load(std::memory_order_relaxed);
+    if (budget != 0) return budget;
+    const std::uint32_t waits = waits_without_.load(std::memory_order_relaxed) + 1;
+    waits_without_.store(waits, std::memory_order_relaxed);
+    return waits % tries_again_after == 0 ? most : 0;
+}
+
+bool adaptive_spin::succeeded(clock::time_point begin) noexcept {
+    // A thread that lost its CPU meanwhile has not spun with success, it has slept.
+    const auto needed = std::chrono::nanoseconds(clock::now() - begin).count();
+    if (needed > 2 * most)
+        failed(most);
+    else
+        budget_ns_.store(std::clamp(static_cast<std::uint32_t>(needed) * 2, std::uint32_t{10'000}, most),
+                         std::memory_order_relaxed);
+    return true;
+}
+
+void adaptive_spin::failed(std::uint32_t budget) noexcept {
+    budget_ns_.store(budget / 2 < least ? 0 : budget / 2, std::memory_order_relaxed);
+}
+
+}  // namespace tercet

@@ -1,0 +1,118 @@
+// A process starts as one of two:
+//
+//   ordinary      the variable is not set, or was meant for another process, which handed it down
+//   fork server   the variable is "depth:parent:token", the parent is ours, and its socket is in place; the variable is
+//                 removed before anything else runs, so that programs that workers start are ordinary again
+//
+// and copies of a fork server become workers. The variable is read where the program's static objects are made already:
+// from the interposed __libc_start_main (start_hook.cpp) or from guard(). Until then in_worker() reads the environment.
+//
+// A chain of pools in workers of pools ends at max_process_depth: the depth travels in the variable and is kept here,
+// so that it also counts in a process whose hook does not work. There, the variable is still set when a pool is used,
+// and that pool refuses to start anything.
+
+#include "bootstrap.hpp"
+
+#include <tercet/multiprocessing/errors.hpp>
+#include <tercet/multiprocessing/guard.hpp>
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+#include "end_process.hpp"
+#include "fork_server_process.hpp"
+#include "fork_server_protocol.hpp"
+
+namespace tercet::multiprocessing {
+
+namespace {
+
+struct start_order {
+    unsigned depth = 0;
+    pid_t parent = 0;
+    std::uint64_t token = 0;
+};
+
+std::atomic<bool> has_start_hook{false};
+std::atomic<bool> is_server_or_worker{false};
+std::atomic<unsigned> depth_here{0};
+std::atomic<std::uint64_t> generation{1};
+
+/// Whether the process that the inherited pidfd stands for has ended.
+bool is_parent_gone() noexcept {
+    pollfd ended{inherited_parent_fd, POLLIN, 0};
+    return ::poll(&ended, 1, 0) == 1 && (ended.revents & POLLNVAL) == 0;
+}
+
+std::optional<start_order> read_order() noexcept {
+    const char* const value = std::getenv(start_variable);
+    struct stat file {};
+    if (!value || ::fstat(inherited_control_fd, &file) != 0 || !S_ISSOCK(file.st_mode)) return std::nullopt;
+    start_order order;
+    unsigned long long token = 0;
+    if (std::sscanf(value, "%u:%d:%llx", &order.depth, &order.parent, &token) != 3) return std::nullopt;
+    if (order.parent != ::getppid()) {
+        // A program that a static object of a fork server started, unless our parent has ended already: then nobody is
+        // left to serve, and the program's own main must not run in its place.
+        if (!is_parent_gone()) return std::nullopt;
+        end_process(0);
+    }
+    order.token = token;
+    return order;
+}
+
+}  // namespace
+
+bool in_worker() noexcept { return is_server_or_worker.load(std::memory_order_relaxed) || read_order().has_value(); }
+
+void guard(int, char**) {
+    note_start_hook();
+    serve_if_asked();
+}
+
+std::string start_value(std::uint64_t token) {
+    return fmt::format("{}:{}:{:x}", depth_here.load(std::memory_order_relaxed) + 1, ::getpid(), token);
+}
+
+void require_start_possible() {
+    link_start_hook();
+    if (const auto order = read_order(); order && !is_server_or_worker.load(std::memory_order_relaxed))
+        throw broken_process_pool(
+            fmt::format("process_pool_executor: this process was started as a fork server (depth {}), and uses a pool "
+                        "before it serves: a static object must ask in_worker() before it uses a pool, and a program "
+                        "linked with -static must call tercet::multiprocessing::guard(argc, argv) first in main",
+                        order->depth));
+    if (!has_start_hook.load(std::memory_order_relaxed))
+        throw broken_process_pool(
+            "process_pool_executor: the program's start is not under control, so a new process would run main again: "
+            "call tercet::multiprocessing::guard(argc, argv) as the first statement of main");
+    if (const unsigned depth = depth_here.load(std::memory_order_relaxed); depth >= max_process_depth)
+        throw broken_process_pool(fmt::format(
+            "process_pool_executor: pools are nested {} deep, the limit: this process may not start workers", depth));
+}
+
+void serve_if_asked() {
+    const auto order = read_order();
+    if (!order || is_server_or_worker.exchange(true)) return;
+    ::unsetenv(start_variable);
+    depth_here.store(order->depth, std::memory_order_relaxed);
+    run_fork_server(order->token);
+}
+
+void note_start_hook() noexcept { has_start_hook.store(true, std::memory_order_relaxed); }
+
+std::uint64_t process_generation() noexcept {
+    [[maybe_unused]] static const int registered =
+        ::pthread_atfork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
+    return generation.load(std::memory_order_relaxed);
+}
+
+}  // namespace tercet::multiprocessing

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+
+namespace tercet::multiprocessing {
+
+/// Where a fork server finds what it inherits.
+inline constexpr int inherited_control_fd = 3;  ///< a socket to the parent: each byte brings the socket of a pool
+inline constexpr int inherited_parent_fd = 4;   ///< a pidfd of the parent
+
+enum class server_request_kind : std::uint32_t {
+    start_worker,  ///< comes with the worker's end of its socket
+    kill_worker,
+    report_usage,
+};
+
+/// From a pool to the fork server.
+struct server_request {
+    server_request_kind kind{};
+    std::uint32_t reserved = 0;
+    std::uint64_t worker = 0;  ///< the pool's number for it
+};
+
+enum class server_event_kind : std::uint32_t {
+    hello,         ///< the server serves this pool; `token` proves that it is ours
+    started,       ///< `worker` runs as `pid`
+    start_failed,  ///< `status` is the errno
+    exited,        ///< `status` as of wait(), and what the worker has used
+    usage,         ///< what the server itself has used since the pool came, and for the first pool before
+};
+
+/// From the fork server to a pool.
+struct server_event {
+    server_event_kind kind{};
+    std::int32_t pid = 0;
+    std::uint64_t worker = 0;
+    std::int32_t status = 0;
+    std::uint32_t reserved = 0;
+    std::uint64_t token = 0;
+    double cpu_seconds = 0;
+    std::uint64_t peak_rss_bytes = 0;
+};
+
+}  // namespace tercet::multiprocessing

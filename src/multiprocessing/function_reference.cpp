@@ -1,0 +1,204 @@
+// The modules of a process are listed once and listed again when the dynamic linker says that it has loaded or unloaded
+// something since. A list never changes after it is made; it is replaced under the mutex, and who uses an old one keeps
+// it alive.
+//
+// A reference is input from outside. Nothing is read through it before the module is found by its id, and the place
+// lies in a segment of that module, as a whole and aligned; nothing is called before the constant there has shown its
+// magic number and the expected signature, and points into an executable segment itself.
+
+#include <tercet/multiprocessing/errors.hpp>
+#include <tercet/multiprocessing/function_reference.hpp>
+
+#include <elf.h>
+#include <fmt/format.h>
+#include <link.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace tercet::multiprocessing {
+
+namespace {
+
+enum class id_kind : std::uint8_t { none, build_id, file };
+
+struct segment {
+    std::uintptr_t begin;
+    std::uintptr_t end;
+    bool is_executable;
+};
+
+struct module {
+    module_id id;
+    std::uintptr_t base;
+    std::string name;
+    std::vector<segment> segments;
+
+    const segment* segment_of(std::uintptr_t address, std::size_t size) const noexcept {
+        for (const auto& each : segments)
+            if (address >= each.begin && address < each.end && size <= each.end - address) return &each;
+        return nullptr;
+    }
+};
+
+struct module_list {
+    unsigned long long loads = 0;
+    unsigned long long unloads = 0;
+    std::vector<module> modules;
+};
+
+module_id make_id(id_kind kind, std::span<const std::uint8_t> value) {
+    module_id id{};
+    const std::size_t size = std::min(value.size(), id.bytes.size() - 2);
+    id.bytes[0] = static_cast<std::uint8_t>(kind);
+    id.bytes[1] = static_cast<std::uint8_t>(size);
+    std::copy_n(value.begin(), size, id.bytes.begin() + 2);
+    return id;
+}
+
+/// The build-id among the notes of a segment.
+std::optional<module_id> build_id_in(std::span<const std::uint8_t> notes) {
+    constexpr std::size_t alignment = 4;
+    const auto padded = [](std::size_t size) { return (size + alignment - 1) / alignment * alignment; };
+    while (notes.size() >= sizeof(ElfW(Nhdr))) {
+        ElfW(Nhdr) head;
+        std::memcpy(&head, notes.data(), sizeof head);
+        notes = notes.subspan(sizeof head);
+        const std::size_t size = padded(head.n_namesz) + padded(head.n_descsz);
+        if (size > notes.size()) break;
+        if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 && std::memcmp(notes.data(), "GNU", 4) == 0 &&
+            head.n_descsz != 0)
+            return make_id(id_kind::build_id, notes.subspan(padded(head.n_namesz), head.n_descsz));
+        notes = notes.subspan(size);
+    }
+    return std::nullopt;
+}
+
+module_id file_id_of(const char* path) {
+    struct stat file {};
+    if (::stat(path, &file) != 0) return {};
+    const std::array<std::uint64_t, 3> parts{file.st_dev, file.st_ino, static_cast<std::uint64_t>(file.st_size)};
+    std::array<std::uint8_t, sizeof parts> bytes{};
+    std::memcpy(bytes.data(), parts.data(), sizeof parts);
+    return make_id(id_kind::file, bytes);
+}
+
+int add_module(dl_phdr_info* info, std::size_t, void* argument) {
+    auto& list = *static_cast<module_list*>(argument);
+    list.loads = info->dlpi_adds;
+    list.unloads = info->dlpi_subs;
+    const bool is_program = info->dlpi_name == nullptr || *info->dlpi_name == '\0';
+    const char* const path = is_program ? "/proc/self/exe" : info->dlpi_name;
+    module each{{}, info->dlpi_addr, is_program ? "the program" : info->dlpi_name, {}};
+    std::optional<module_id> build_id;
+    for (const auto& head : std::span(info->dlpi_phdr, info->dlpi_phnum)) {
+        const std::uintptr_t begin = info->dlpi_addr + head.p_vaddr;
+        if (head.p_type == PT_LOAD && (head.p_flags & PF_R) != 0)
+            each.segments.push_back({begin, begin + head.p_memsz, (head.p_flags & PF_X) != 0});
+        if (head.p_type == PT_NOTE && !build_id)
+            build_id = build_id_in({reinterpret_cast<const std::uint8_t*>(begin), head.p_memsz});
+    }
+    each.id = build_id ? *build_id : file_id_of(path);
+    if (each.id.bytes[0] != static_cast<std::uint8_t>(id_kind::none)) list.modules.push_back(std::move(each));
+    return 0;
+}
+
+int read_counters(dl_phdr_info* info, std::size_t, void* argument) {
+    auto& list = *static_cast<module_list*>(argument);
+    list.loads = info->dlpi_adds;
+    list.unloads = info->dlpi_subs;
+    return 1;
+}
+
+std::shared_ptr<const module_list> loaded_modules() {
+    static auto* const mutex = new std::mutex;
+    static auto* const current = new std::shared_ptr<const module_list>(std::make_shared<module_list>());
+    module_list now;
+    ::dl_iterate_phdr(&read_counters, &now);
+    const std::lock_guard lock(*mutex);
+    if ((*current)->loads != now.loads || (*current)->unloads != now.unloads) {
+        auto fresh = std::make_shared<module_list>();
+        ::dl_iterate_phdr(&add_module, fresh.get());
+        *current = std::move(fresh);
+    }
+    return *current;
+}
+
+std::string name_of(const module_id& id) {
+    const std::size_t size = std::min<std::size_t>(id.bytes[1], id.bytes.size() - 2);
+    std::string text = id.bytes[0] == static_cast<std::uint8_t>(id_kind::build_id) ? "build-id " : "file ";
+    for (std::size_t i = 0; i < size; ++i) text += fmt::format("{:02x}", id.bytes[i + 2]);
+    return text;
+}
+
+/// The address that `reference` names, with `size` bytes of a segment behind it.
+std::uintptr_t resolve(const function_reference& reference, std::size_t size, bool is_code) {
+    const auto list = loaded_modules();
+    const auto found = std::ranges::find(list->modules, reference.module, &module::id);
+    if (found == list->modules.end())
+        throw decode_error(fmt::format(
+            "the module with {} is not loaded in this process: it is another build, or was loaded after the "
+            "first pool started",
+            name_of(reference.module)));
+    const std::uintptr_t address = found->base + reference.offset;
+    const segment* const place = found->segment_of(address, size);
+    if (!place || (is_code && !place->is_executable))
+        throw decode_error(fmt::format("offset {:#x} of {} is not {}", reference.offset, found->name,
+                                       is_code ? "in an executable segment" : "in the module"));
+    return address;
+}
+
+/// What lies at `address`, which may be a part of anything: a sanitizer must not complain about the look at it.
+__attribute__((no_sanitize("address"))) remote_function look_at(std::uintptr_t address) {
+    const auto& place =
+        *reinterpret_cast<const volatile remote_function*>(address);  // NOLINT(performance-no-int-to-ptr)
+    return {place.magic, place.signature, place.call};
+}
+
+bool is_in_code(std::uintptr_t address) {
+    const auto list = loaded_modules();
+    return std::ranges::any_of(list->modules, [address](const module& each) {
+        const segment* const place = each.segment_of(address, 1);
+        return place && place->is_executable;
+    });
+}
+
+}  // namespace
+
+function_reference reference_to(const void* address) {
+    const auto list = loaded_modules();
+    const auto place = reinterpret_cast<std::uintptr_t>(address);
+    for (const auto& each : list->modules)
+        if (each.segment_of(place, 1)) return {each.id, place - each.base};
+    throw std::invalid_argument(fmt::format("address {} lies in no module that other processes have loaded", address));
+}
+
+const remote_function& resolve_remote_function(const function_reference& reference, std::uint64_t signature) {
+    const std::uintptr_t address = resolve(reference, sizeof(remote_function), false);
+    if (address % alignof(remote_function) != 0)
+        throw decode_error(fmt::format("offset {:#x} is not that of a remote function", reference.offset));
+    const remote_function function = look_at(address);
+    if (function.magic != remote_function::expected_magic ||
+        !is_in_code(reinterpret_cast<std::uintptr_t>(function.call)))
+        throw decode_error(fmt::format("offset {:#x} is not that of a remote function", reference.offset));
+    if (function.signature != signature)
+        throw decode_error(
+            fmt::format("the remote function at offset {:#x} has another signature: type hash {:#x}, not "
+                        "{:#x}",
+                        reference.offset, function.signature, signature));
+    return *reinterpret_cast<const remote_function*>(address);  // NOLINT(performance-no-int-to-ptr)
+}
+
+void* resolve_code(const function_reference& reference) {
+    return reinterpret_cast<void*>(resolve(reference, 1, true));  // NOLINT(performance-no-int-to-ptr)
+}
+
+}  // namespace tercet::multiprocessing

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <tercet/multiprocessing/process_pool_executor.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "unique_fd.hpp"
+
+namespace tercet::multiprocessing {
+
+/// Tasks in a row, linked through themselves.
+class task_list {
+public:
+    task_list() noexcept = default;
+    task_list(task_list&& other) noexcept
+        : first_(std::exchange(other.first_, nullptr)), last_(std::exchange(other.last_, nullptr)) {}
+    task_list& operator=(task_list&&) = delete;
+
+    bool empty() const noexcept { return first_ == nullptr; }
+    remote_task* first() const noexcept { return first_; }
+    void push(remote_task& task) noexcept;
+    void push_front(remote_task& task) noexcept;
+    remote_task* pop() noexcept;
+
+private:
+    remote_task* first_ = nullptr;
+    remote_task* last_ = nullptr;
+};
+
+/// The calls that wait for a worker: many threads push, the pool's own thread pops and waits on `wake_fd`.
+class task_queue {
+public:
+    explicit task_queue(const process_pool_options& limits) noexcept;
+
+    /// Makes what the pool's thread waits on. Not done with the queue: a static pool would share it with its copies in
+    /// workers. Throws `std::system_error`.
+    void open();
+
+    /// Appends `task`, waiting for room if the policy is to wait and `may_wait`; a caller that may not wait passes the
+    /// limit. Throws `executor_shutdown`, `broken_process_pool`, `queue_full`; the task is then the caller's still.
+    void push(remote_task& task, bool may_wait);
+
+    /// The first task, or null.
+    remote_task* pop() noexcept;
+    /// Removes the tasks whose deadline has passed.
+    task_list take_expired() noexcept;
+    /// When there will be some.
+    remote_task::clock::time_point next_deadline() const;
+    std::size_t size() const;
+
+    /// Puts a task that was popped in front again. Its deadline counts again if there is memory to note it.
+    void put_back(remote_task& task) noexcept;
+
+    /// Asks for a wake-up by the next `push`. False: there are not `known` tasks any more, and none will come.
+    bool ask_for_wake(std::size_t known) noexcept;
+    int wake_fd() const noexcept { return wake_.get(); }
+    void clear_wake() noexcept;
+
+    /// Refuses further tasks.
+    void close() noexcept;
+    bool is_closed() const;
+
+    /// Refuses further tasks because of `reason`.
+    void break_down(std::string reason);
+
+    /// Removes all tasks.
+    task_list take_all() noexcept;
+
+private:
+    using by_deadline = std::multimap<remote_task::clock::time_point, remote_task*>;
+
+    void wake() noexcept;
+    void forget_deadline(const remote_task& task) noexcept;
+    void note_removed(const remote_task& task) noexcept;
+
+    const std::size_t max_size_;
+    const std::size_t max_bytes_;
+    const when_full policy_;
+    unique_fd wake_;
+    mutable std::mutex mutex_;
+    std::condition_variable has_room_;
+    task_list tasks_;                                   // those without a priority, the oldest first
+    std::multimap<std::int64_t, remote_task*> ranked_;  // those with one, by their rank
+    by_deadline deadlines_;                             // those that have one
+    std::int64_t pushed_ = 0;
+    std::size_t size_ = 0;
+    std::size_t bytes_ = 0;
+    bool wake_is_wanted_ = true;
+    bool is_closed_ = false;
+    bool is_broken_ = false;
+    std::string reason_;
+};
+
+}  // namespace tercet::multiprocessing

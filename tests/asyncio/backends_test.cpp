@@ -1,0 +1,202 @@
+#include <tercet/asyncio.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "asyncio/stream_pair.hpp"
+#include "asyncio/uring_poller.hpp"
+
+using namespace std::chrono_literals;
+using namespace tercet::asyncio;
+using testing::HasSubstr;
+
+namespace {
+
+/// Sets TERCET_LOOP, or takes it away, for a while.
+class loop_variable {
+public:
+    explicit loop_variable(const char* value) {
+        if (const char* const before = std::getenv("TERCET_LOOP")) before_ = before;
+        value ? ::setenv("TERCET_LOOP", value, 1) : ::unsetenv("TERCET_LOOP");
+    }
+    loop_variable(const loop_variable&) = delete;
+    loop_variable& operator=(const loop_variable&) = delete;
+    ~loop_variable() { before_ ? ::setenv("TERCET_LOOP", before_->c_str(), 1) : ::unsetenv("TERCET_LOOP"); }
+
+private:
+    std::optional<std::string> before_;
+};
+
+coro<loop_backend> ask_backend() { co_return get_running_loop().backend(); }
+
+}  // namespace
+
+TEST(backends, epoll_unless_another_is_asked_for) {
+    const loop_variable unset(nullptr);
+    EXPECT_EQ(run(ask_backend()), loop_backend::epoll);
+    const loop_variable empty("");
+    EXPECT_EQ(run(ask_backend()), loop_backend::epoll);
+}
+
+TEST(backends, an_option_outweighs_the_environment) {
+    const loop_variable sim("sim");
+    EXPECT_EQ(run(ask_backend(), {.backend = loop_backend::epoll}), loop_backend::epoll);
+}
+
+TEST(backends, an_unknown_name_in_the_environment_is_an_error_that_lists_the_names) {
+    const loop_variable unknown("kqueue");
+    try {
+        run(ask_backend());
+        FAIL();
+    } catch (const std::invalid_argument& error) {
+        EXPECT_THAT(error.what(), HasSubstr("kqueue"));
+        EXPECT_THAT(error.what(), HasSubstr("io_uring"));
+    }
+}
+
+TEST(backends, are_called_by_the_names_of_the_environment) {
+    EXPECT_STREQ(to_string(loop_backend::epoll), "epoll");
+    EXPECT_STREQ(to_string(loop_backend::io_uring), "io_uring");
+    EXPECT_STREQ(to_string(loop_backend::sim), "sim");
+}
+
+namespace {
+
+/// Whether a loop that asks for io_uring gets epoll where the system call fails with `error`.
+bool falls_back_when_refused_with(unsigned error) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        sock_filter rules[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        const sock_fprog filter{std::size(rules), rules};
+        if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(2);
+        if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) ::_exit(3);
+        ::_exit(run(ask_backend(), {.backend = loop_backend::io_uring}) == loop_backend::epoll ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+std::uint64_t writes_to(int eventfd) {
+    std::ifstream info("/proc/self/fdinfo/" + std::to_string(eventfd));
+    std::string word;
+    while (info >> word)
+        if (word == "eventfd-count:") {
+            info >> word;
+            return std::stoull(word, nullptr, 16);
+        }
+    return 0;
+}
+
+}  // namespace
+
+TEST(backends, io_uring_that_a_sandbox_refuses_gives_way_to_epoll) {
+    EXPECT_TRUE(falls_back_when_refused_with(EPERM));
+    EXPECT_TRUE(falls_back_when_refused_with(ENOSYS));
+}
+
+TEST(backends, a_ring_has_the_flags_that_the_kernel_knows) {
+    std::vector<unsigned> tried;
+    const auto only_without = [&](unsigned unknown) {
+        return set_up_with_most_flags([&tried, unknown](unsigned flags) {
+            tried.push_back(flags);
+            return (flags & unknown) != 0 ? EINVAL : 0;
+        });
+    };
+    EXPECT_EQ(only_without(0), 0);
+    EXPECT_EQ(tried.size(), 1U);
+    EXPECT_NE(tried.back() & IORING_SETUP_DEFER_TASKRUN, 0U);
+    EXPECT_EQ(only_without(IORING_SETUP_DEFER_TASKRUN), 0);
+    EXPECT_NE(tried.back() & IORING_SETUP_COOP_TASKRUN, 0U);
+    EXPECT_EQ(only_without(IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER), 0);
+    EXPECT_EQ(tried.back(), IORING_SETUP_SUBMIT_ALL);
+    EXPECT_EQ(only_without(~0U), 0);
+    EXPECT_EQ(tried.back(), 0U);
+}
+
+TEST(backends, a_ring_that_is_forbidden_is_not_asked_for_again) {
+    int attempts = 0;
+    const int error = set_up_with_most_flags([&](unsigned) {
+        ++attempts;
+        return EPERM;
+    });
+    EXPECT_EQ(error, EPERM);
+    EXPECT_EQ(attempts, 1);
+}
+
+TEST(backends, a_loop_of_io_uring_can_be_run_by_one_thread_after_another) {
+    event_loop loop({.backend = loop_backend::io_uring});
+    if (loop.backend() != loop_backend::io_uring) GTEST_SKIP() << "io_uring is refused here";
+    stream_pair* pair = nullptr;
+    auto open = [&]() -> coro<> {
+        pair = new stream_pair(stream_pair::make());
+        auto nothing = pair->reader.read(10);  // makes the loop receive
+        try {
+            co_await timeout(1ms, std::move(nothing));
+        } catch (const tercet::timeout_error&) {
+        }
+        pair->writer.write("across threads");
+    };
+    auto read = [&]() -> coro<std::string> { co_return co_await pair->reader.read(100); };
+    const auto opened = create_task_on(loop, open());
+    loop.run_until_done(opened.state());
+    std::string received;
+    std::thread other([&] {
+        auto reading = create_task_on(loop, read());
+        loop.run_until_done(reading.state());
+        received = reading.result();
+        delete pair;
+        loop.close();
+    });
+    other.join();
+    EXPECT_EQ(received, "across threads");
+}
+
+TEST(backends, other_threads_write_to_the_descriptor_only_when_the_loop_sleeps) {
+    auto main = []() -> coro<> {
+        event_loop& loop = get_running_loop();
+        const int descriptor = loop.inbox().wake_descriptor();
+        const auto before = writes_to(descriptor);
+        int calls = 0;
+        std::thread busy([&] {
+            for (int i = 0; i < 1000; ++i) loop.call_soon_threadsafe([&] { ++calls; });
+        });
+        busy.join();  // the loop is awake: it waits here
+        EXPECT_EQ(writes_to(descriptor), before);
+        co_await sleep(0s);
+        while (calls < 1000) co_await sleep(0s);
+        EXPECT_EQ(writes_to(descriptor), before);
+        event woken;
+        std::thread late([&] {
+            std::this_thread::sleep_for(20ms);  // it sleeps by then, most likely; a write or none, not two
+            loop.call_soon_threadsafe([&] { woken.set(); });
+        });
+        co_await woken.wait();
+        late.join();
+        EXPECT_LE(writes_to(descriptor), before + 1);
+    };
+    run(main());
+}

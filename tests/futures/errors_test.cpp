@@ -1,0 +1,50 @@
+#include <tercet/futures/errors.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace {
+
+using testing::HasSubstr;
+
+TEST(errors, a_cancellation_is_not_a_runtime_error) {
+    EXPECT_FALSE((std::is_base_of_v<std::runtime_error, tercet::cancelled_error>));
+    EXPECT_STREQ(tercet::cancelled_error().what(), "cancelled");
+    EXPECT_STREQ(tercet::cancelled_error("by the user").what(), "by the user");
+}
+
+TEST(errors, a_group_lists_every_error_with_its_type) {
+    const tercet::exception_group group("two fetches failed", {std::make_exception_ptr(std::runtime_error("refused")),
+                                                               std::make_exception_ptr(tercet::timeout_error("slow"))});
+    EXPECT_EQ(group.errors().size(), 2U);
+    EXPECT_THAT(group.what(), HasSubstr("two fetches failed (2 errors)"));
+    EXPECT_THAT(group.what(), HasSubstr("std::runtime_error: refused"));
+    EXPECT_THAT(group.what(), HasSubstr("tercet::timeout_error: slow"));
+}
+
+TEST(errors, a_group_of_nothing_is_refused) {
+    EXPECT_THROW(tercet::exception_group("none", {}), std::invalid_argument);
+}
+
+TEST(errors, describe_names_what_is_not_an_exception_class) {
+    EXPECT_EQ(tercet::describe(nullptr), "no error");
+    EXPECT_THAT(tercet::describe(std::make_exception_ptr(7)), HasSubstr("int"));
+}
+
+std::string reported;
+void remember(const std::exception_ptr& error, std::string_view origin) noexcept {
+    reported += std::string(origin) + ": " + tercet::describe(error) + "\n";
+}
+
+TEST(errors, an_unread_error_goes_to_the_hook) {
+    reported.clear();
+    const auto before = tercet::set_unread_error_hook(&remember);
+    tercet::report_unread_error(std::make_exception_ptr(std::runtime_error("lost")), "a test");
+    EXPECT_EQ(tercet::set_unread_error_hook(before), &remember);
+    EXPECT_EQ(reported, "a test: std::runtime_error: lost\n");
+}
+
+}  // namespace

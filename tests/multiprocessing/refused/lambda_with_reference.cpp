@@ -1,0 +1,13 @@
+// refused: a lambda with captures cannot be sent to another process
+#include <tercet/multiprocessing.hpp>
+
+#include <functional>
+#include <span>
+#include <stop_token>
+#include <string_view>
+
+using tercet::multiprocessing::process_pool_executor;
+
+void count(process_pool_executor& pool, int& calls) {
+    pool.submit([&calls] { ++calls; }).result();
+}

@@ -1,0 +1,13 @@
+// refused: a pointer cannot be sent to another process
+#include <tercet/multiprocessing.hpp>
+
+#include <functional>
+#include <span>
+#include <stop_token>
+#include <string_view>
+
+using tercet::multiprocessing::process_pool_executor;
+
+auto make(process_pool_executor& pool) {
+    return pool.submit([] { return new int(1); });
+}

@@ -1,0 +1,151 @@
+#include <tercet/futures/errors.hpp>
+#include <tercet/multiprocessing/errors.hpp>
+#include <tercet/multiprocessing/remote_exception.hpp>
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <new>
+#include <stdexcept>
+#include <system_error>
+#include <typeinfo>
+
+namespace tercet::multiprocessing {
+namespace {
+
+class unknown_failure : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+class by_text : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+class by_fields : public std::exception {
+public:
+    by_fields() = default;
+    explicit by_fields(int row) : row_(row) {}
+    const char* what() const noexcept override { return "bad row"; }
+    int row() const { return row_; }
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(row_);
+    }
+
+private:
+    int row_ = 0;
+};
+
+const bool registered = register_exception<by_text>() && register_exception<by_fields>();
+
+std::exception_ptr round_trip(const std::exception_ptr& error) {
+    encoder out;
+    encode_exception(out, error);
+    decoder in(out.buffer().bytes());
+    auto back = decode_exception(in);
+    in.expect_end();
+    return back;
+}
+
+template <class E>
+E returned(const E& error) {
+    try {
+        std::rethrow_exception(round_trip(std::make_exception_ptr(error)));
+    } catch (const std::exception& back) {
+        EXPECT_EQ(typeid(back), typeid(E));
+        EXPECT_STREQ(back.what(), error.what());
+        if (const auto* const same = dynamic_cast<const E*>(&back)) return *same;
+        return error;
+    }
+}
+
+TEST(remote_exception, types_of_the_standard_library_are_kept) {
+    returned(std::runtime_error("a"));
+    returned(std::range_error("b"));
+    returned(std::overflow_error("b"));
+    returned(std::underflow_error("b"));
+    returned(std::logic_error("c"));
+    returned(std::invalid_argument("d"));
+    returned(std::domain_error("d"));
+    returned(std::length_error("d"));
+    returned(std::out_of_range(""));
+    returned(std::bad_alloc());
+    returned(std::bad_cast());
+    returned(std::exception());
+}
+
+TEST(remote_exception, system_errors_keep_code_and_text) {
+    const auto back = returned(std::system_error(2, std::system_category(), "open x: y"));
+    EXPECT_EQ(back.code(), std::error_code(2, std::system_category()));
+    returned(std::system_error(std::make_error_code(std::errc::timed_out)));
+    const auto file = returned(std::filesystem::filesystem_error("copy", "/a", "/b", {13, std::generic_category()}));
+    EXPECT_EQ(file.path2(), "/b");
+    EXPECT_EQ(file.code().value(), 13);
+    returned(std::filesystem::filesystem_error("stat", "/a", {2, std::system_category()}));
+    returned(std::filesystem::filesystem_error("stat", {2, std::system_category()}));
+}
+
+TEST(remote_exception, errors_of_tercet_are_kept) {
+    returned(timeout_error("late"));
+    returned(cancelled_error("by hand"));
+    returned(invalid_state_error("twice"));
+    returned(executor_shutdown("closed"));
+    returned(broken_executor("broken"));
+    returned(broken_process_pool("broken"));
+    returned(decode_error("short"));
+    const auto death = returned(worker_died("gone", 12, 9, 0));
+    EXPECT_EQ(death.pid(), 12);
+    EXPECT_EQ(death.signal(), 9);
+    const auto group = returned(exception_group(
+        "two", {std::make_exception_ptr(std::runtime_error("a")), std::make_exception_ptr(timeout_error("b"))}));
+    ASSERT_EQ(group.errors().size(), 2U);
+    EXPECT_THROW(std::rethrow_exception(group.errors()[1]), timeout_error);
+}
+
+TEST(remote_exception, an_unknown_type_keeps_its_name_and_text) {
+    try {
+        std::rethrow_exception(round_trip(std::make_exception_ptr(unknown_failure("row 7"))));
+    } catch (const remote_error& e) {
+        EXPECT_STREQ(e.what(), "row 7");
+        EXPECT_NE(e.type_name().find("unknown_failure"), std::string::npos) << e.type_name();
+        returned(e);
+    }
+}
+
+TEST(remote_exception, registered_types_come_back) {
+    returned(by_text("text"));
+    EXPECT_EQ(returned(by_fields(7)).row(), 7);
+}
+
+TEST(remote_exception, what_is_no_std_exception_is_named) {
+    try {
+        std::rethrow_exception(round_trip(std::make_exception_ptr(42)));
+    } catch (const remote_error& e) {
+        EXPECT_EQ(e.type_name(), "int");
+    }
+}
+
+TEST(remote_exception, hostile_input_is_a_decode_error_or_a_remote_error) {
+    encoder out;
+    encode_exception(out, std::make_exception_ptr(std::system_error(2, std::system_category(), "open")));
+    const auto bytes = out.buffer().bytes();
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+        decoder in(bytes.first(size));
+        EXPECT_THROW(decode_exception(in), decode_error) << size;
+    }
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        byte_buffer changed;
+        changed.append(bytes.data(), bytes.size());
+        changed.data()[i] ^= std::byte{0x81};
+        decoder in(changed.bytes());
+        try {
+            EXPECT_NE(decode_exception(in), nullptr);
+        } catch (const decode_error&) {
+        }
+    }
+}
+
+}  // namespace
+}  // namespace tercet::multiprocessing

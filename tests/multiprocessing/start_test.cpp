@@ -1,0 +1,109 @@
+#include <tercet/multiprocessing.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "process_probe.hpp"
+#include "sanitizers.hpp"
+
+namespace tercet::multiprocessing {
+namespace {
+
+std::string output_of(const std::string& arguments) {
+    std::string command = TERCET_VICTIM;
+    command.append(" ").append(arguments).append(" 2>&1");
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(::popen(command.c_str(), "r"), &::pclose);
+    std::string text;
+    std::array<char, 512> part{};
+    while (std::fgets(part.data(), static_cast<int>(part.size()), pipe.get())) text += part.data();
+    return text;
+}
+
+TEST(start, a_killed_parent_leaves_no_descendant) {
+    signpost post;
+    std::string program = TERCET_VICTIM;
+    std::string mode = "busy";
+    std::string path = post.path();
+    char* const arguments[] = {program.data(), mode.data(), path.data(), nullptr};
+    pid_t parent = 0;
+    ASSERT_EQ(::posix_spawn(&parent, program.c_str(), nullptr, nullptr, arguments, environ), 0);
+    std::vector<process_watch> workers;
+    for (int i = 0; i < 3; ++i) workers.emplace_back(post.next());
+    ::kill(parent, SIGKILL);
+    ::waitpid(parent, nullptr, 0);
+    for (const auto& each : workers) EXPECT_TRUE(each.ends_within(2'000));
+}
+
+TEST(start, statics_are_made_once_and_main_is_not_entered) {
+    EXPECT_EQ(output_of("look"),
+              "constructed, 1 time, main entered, not a worker, unmarked\n"
+              "constructed, 1 time, main skipped, worker, unmarked\n");
+}
+
+TEST(start, pools_in_workers_work_as_deep_as_the_limit) {
+    EXPECT_THAT(output_of("deep"), testing::StartsWith("4: process_pool_executor: pools are nested 4 deep"));
+}
+
+TEST(start, static_pools_of_workers_do_not_disturb_each_other) { EXPECT_EQ(output_of("nested"), "4000\n"); }
+
+TEST(start, a_server_that_answers_nobody_is_given_up_and_killed) {
+    EXPECT_EQ(output_of("stuck"),
+              "process_pool_executor: the fork server did not answer within 100 ms\nno child is left\n");
+}
+
+TEST(start, a_mark_left_over_by_others_is_not_an_order) {
+    EXPECT_FALSE(in_worker());
+    // A program that has by chance what a fork server inherits: a socket as 3 and the pidfd of a living process as 4.
+    int sockets[2];
+    int output[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+    ASSERT_EQ(::pipe2(output, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t files;
+    ::posix_spawn_file_actions_init(&files);
+    const int ours[] = {::fcntl(sockets[0], F_DUPFD_CLOEXEC, 16),
+                        static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)),
+                        ::fcntl(output[1], F_DUPFD_CLOEXEC, 16)};
+    ::posix_spawn_file_actions_adddup2(&files, ours[2], STDOUT_FILENO);
+    ::posix_spawn_file_actions_adddup2(&files, ours[1], 4);
+    ::posix_spawn_file_actions_adddup2(&files, ours[0], 3);
+    std::string program = TERCET_VICTIM;
+    std::string mode = "look";
+    char* const arguments[] = {program.data(), mode.data(), nullptr};
+    ::setenv("TERCET_FORK_SERVER", "1:17:abc", 1);
+    pid_t pid = 0;
+    const int error = ::posix_spawn(&pid, program.c_str(), &files, nullptr, arguments, environ);
+    ::unsetenv("TERCET_FORK_SERVER");
+    ::posix_spawn_file_actions_destroy(&files);
+    for (const int fd : {ours[0], ours[1], ours[2], sockets[0], sockets[1], output[1]}) ::close(fd);
+    ASSERT_EQ(error, 0);
+    std::array<char, 256> text{};
+    EXPECT_GT(::read(output[0], text.data(), text.size() - 1), 0);
+    EXPECT_THAT(text.data(), testing::StartsWith("constructed, 1 time, main entered, not a worker"));
+    ::waitpid(pid, nullptr, 0);
+    ::close(output[0]);
+}
+
+TEST(start, a_forked_copy_makes_pools_of_its_own) {
+    if (is_under_thread_sanitizer) GTEST_SKIP() << "it knows no threads in a copy of a process that had several";
+    EXPECT_EQ(output_of("fork"), "42, 17\n");
+}
+
+TEST(start, what_a_worker_prints_appears_once) { EXPECT_EQ(output_of("print"), "from a worker\n"); }
+
+TEST(start, works_with_standard_streams_closed) {
+    for (const char* const closed : {"<&-", ">&-", "2>&-", "<&- >&- 2>&-"}) {
+        std::string command = TERCET_VICTIM;
+        command.append(" print >/dev/null ").append(closed);
+        EXPECT_EQ(std::system(command.c_str()), 0) << closed;
+    }
+}
+
+}  // namespace
+}  // namespace tercet::multiprocessing

@@ -1,0 +1,147 @@
+// The other process of start_test.cpp: does what its first argument says, and is killed, counted or asked.
+
+#include <tercet/multiprocessing.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "process_probe.hpp"
+
+namespace tercet::multiprocessing {
+namespace {
+
+/// Counts how often static objects are made in a process.
+struct counted {
+    counted() { ++count; }
+    static inline int count = 0;
+    std::string text = "constructed";
+};
+const counted once;
+
+/// A pool among the static objects: costs nothing until it is used, here as in workers.
+process_pool_executor global_pool(1);
+
+/// Static objects of a fork server that never finish, if asked for.
+const bool stuck = [] {
+    while (in_worker() && std::getenv("TERCET_VICTIM_IS_STUCK")) ::pause();
+    return false;
+}();
+
+bool main_was_entered = false;
+
+void spin(const std::string& signpost_path) {
+    signpost::write(signpost_path, ::getpid());
+    for (std::atomic<unsigned> turns = 0;;) ++turns;
+}
+
+/// Keeps workers busy, two of its own and one of a pool in a worker, and waits to be killed.
+int keep_busy(const std::string& signpost_path) {
+    process_pool_executor pool(3);
+    auto first = pool.submit(spin, signpost_path);
+    auto second = pool.submit(spin, signpost_path);
+    auto nested = pool.submit(
+        [](const std::string& path) {
+            process_pool_executor inner(1);
+            inner.submit(spin, path).result();
+        },
+        signpost_path);
+    nested.wait();
+    return 1;
+}
+
+std::string look_around() {
+    return once.text + ", " + std::to_string(counted::count) + " time, main " +
+           (main_was_entered ? "entered" : "skipped") + (in_worker() ? ", worker" : ", not a worker") +
+           (std::getenv("TERCET_FORK_SERVER") ? ", marked" : ", unmarked");
+}
+
+/// How many pools may stand in one another, and what the next one says.
+std::string go_down(int depth) {
+    try {
+        process_pool_executor pool(1);
+        return pool.submit(go_down, depth + 1).result();
+    } catch (const broken_process_pool& e) {
+        return std::to_string(depth) + ": " + e.what();
+    }
+}
+
+/// A copy of this process leaves the pool alone and makes its own.
+int fork_and_go_on() {
+    global_pool.submit([] {}).result();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        process_pool_executor own(1);
+        const int twice = own.submit([](int x) { return 2 * x; }, 21).result();
+        own.shutdown();
+        ::_exit(twice);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    std::printf("%d, %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+                global_pool.submit([](int x) { return x; }, 17).result());
+    return 0;
+}
+
+/// Every worker uses the global pool, one call after the other.
+int use_global_pool_in_workers() {
+    process_pool_executor pool(4);
+    std::vector<future<int>> sums;
+    for (int i = 0; i < 4; ++i)
+        sums.push_back(pool.submit([] {
+            int sum = 0;
+            for (int call = 0; call < 1'000; ++call)
+                sum += global_pool.submit([](int x) { return x; }, 1).result(std::chrono::seconds(10));
+            return sum;
+        }));
+    int sum = 0;
+    for (auto& each : sums) sum += each.result();
+    std::printf("%d\n", sum);
+    return 0;
+}
+
+int wait_for_a_server_that_is_stuck() {
+    ::setenv("TERCET_VICTIM_IS_STUCK", "1", 1);
+    process_pool_executor pool({.max_workers = 1, .start_timeout = std::chrono::milliseconds(100)});
+    auto work = pool.submit([] {});
+    try {
+        work.result();
+    } catch (const broken_process_pool& e) {
+        std::puts(e.what());
+    }
+    std::puts(only_child() == 0 ? "no child is left" : "a child is left");
+    return 0;
+}
+
+int run(int argc, char** argv) {
+    guard(argc, argv);
+    main_was_entered = true;
+    const std::string_view mode = argc > 1 ? argv[1] : "";
+    if (mode == "busy") return keep_busy(argv[2]);
+    if (mode == "look") {
+        std::puts(look_around().c_str());
+        std::puts(global_pool.submit(look_around).result().c_str());
+        return 0;
+    }
+    if (mode == "deep") {
+        std::puts(go_down(0).c_str());
+        return 0;
+    }
+    if (mode == "fork") return fork_and_go_on();
+    if (mode == "nested") return use_global_pool_in_workers();
+    if (mode == "stuck") return wait_for_a_server_that_is_stuck();
+    if (mode == "print") {
+        global_pool.submit([] { std::printf("from a worker\n"); }).result();
+        return 0;
+    }
+    return 2;
+}
+
+}  // namespace
+}  // namespace tercet::multiprocessing
+
+int main(int argc, char** argv) { return tercet::multiprocessing::run(argc, argv); }

@@ -1,0 +1,131 @@
+#include <tercet/threading/parallel.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <latch>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace tercet;
+using namespace tercet::threading;
+
+TEST(parallel_for, visits_every_index_once) {
+    for (const std::size_t threads : {1U, 2U, 4U}) {
+        thread_pool_executor pool(threads);
+        for (const std::size_t grain : {0U, 1U, 7U, 100'000U}) {
+            std::vector<std::atomic<int>> visits(10'000);
+            parallel_for(pool, 10, visits.size(), [&](std::size_t i) { ++visits[i]; }, {.grain = grain});
+            for (std::size_t i = 0; i < visits.size(); ++i) ASSERT_EQ(visits[i], i < 10 ? 0 : 1) << i;
+        }
+    }
+}
+
+TEST(parallel_for, of_an_empty_range_does_nothing) {
+    thread_pool_executor pool(2);
+    parallel_for(pool, 5, 5, [](std::size_t) { FAIL(); });
+    parallel_for(pool, 6, 5, [](std::size_t) { FAIL(); });
+    EXPECT_EQ(pool.workers(), 0U);
+}
+
+TEST(parallel_for, uses_more_than_one_thread_when_items_take_their_time) {
+    thread_pool_executor pool(2);
+    std::latch both(2);
+    parallel_for(pool, 0, 2, [&](std::size_t) { both.arrive_and_wait(); }, {.grain = 1});
+}
+
+TEST(parallel_for, throws_what_an_item_threw_after_the_others_ended) {
+    thread_pool_executor pool(2);
+    std::atomic<int> inside{0};
+    EXPECT_THROW(parallel_for(pool, 0, 1000,
+                              [&](std::size_t i) {
+                                  ++inside;
+                                  if (i == 500) throw std::runtime_error("500");
+                                  --inside;
+                              },
+                              {.grain = 1}),
+                 std::runtime_error);
+    EXPECT_EQ(inside, 1);
+    EXPECT_EQ(pool.submit([] { return 1; }).result(), 1);
+}
+
+TEST(parallel_for, may_be_nested) {
+    thread_pool_executor pool(2);
+    std::atomic<long> sum{0};
+    parallel_for(pool, 0, 30, [&](std::size_t i) {
+        parallel_for(pool, 0, 30, [&](std::size_t j) { sum += static_cast<long>(i * j); });
+    });
+    EXPECT_EQ(sum, 435L * 435);
+}
+
+TEST(parallel_reduce, joins_in_the_order_of_the_range) {
+    thread_pool_executor pool(3);
+    const auto letter = [](std::size_t i) { return std::string(1, static_cast<char>('a' + i % 26)); };
+    std::string expected = "first:";
+    for (std::size_t i = 3; i < 500; ++i) expected += letter(i);
+    for (const std::size_t grain : {0U, 1U, 10U})
+        EXPECT_EQ(parallel_reduce(pool, 3, 500, std::string("first:"), letter, std::plus(), {.grain = grain}),
+                  expected);
+}
+
+TEST(parallel_reduce, of_an_empty_range_is_its_first_value) {
+    thread_pool_executor pool(1);
+    EXPECT_EQ(parallel_reduce(
+                  pool, 1, 1, 42, [](std::size_t) { return 1; }, std::plus()),
+              42);
+}
+
+TEST(parallel_reduce, throws_what_an_item_threw) {
+    thread_pool_executor pool(2);
+    const auto item = [](std::size_t i) -> long { return i == 77 ? throw std::runtime_error("77") : 1; };
+    EXPECT_THROW(parallel_reduce(pool, 0, 200, 0L, item, std::plus(), {.grain = 1}), std::runtime_error);
+}
+
+int unread_errors = 0;
+
+TEST(parallel_for, after_an_error_what_had_not_begun_does_not_begin_and_nothing_is_reported) {
+    unread_errors = 0;
+    const auto before =
+        set_unread_error_hook([](const std::exception_ptr&, std::string_view) noexcept { ++unread_errors; });
+    for (const std::size_t threads : {1U, 3U}) {
+        thread_pool_executor pool(threads);
+        std::atomic<int> ran{0};
+        EXPECT_THROW(parallel_for(pool, 0, 10'000,
+                                  [&](std::size_t i) {
+                                      ++ran;
+                                      if (i == 0) throw std::runtime_error("first");
+                                      if (threads == 1) return;
+                                      while (ran == 1) std::this_thread::yield();
+                                      throw std::out_of_range("later");
+                                  },
+                                  {.grain = 1}),
+                     std::exception);
+        EXPECT_LT(ran, 20);
+    }
+    set_unread_error_hook(before);
+    EXPECT_EQ(unread_errors, 0);
+}
+
+TEST(parallel_reduce, after_an_error_what_had_not_begun_does_not_begin_and_nothing_is_reported) {
+    unread_errors = 0;
+    const auto before =
+        set_unread_error_hook([](const std::exception_ptr&, std::string_view) noexcept { ++unread_errors; });
+    thread_pool_executor pool(1);
+    int ran = 0;
+    const auto item = [&](std::size_t i) -> long {
+        ++ran;
+        return i == 0 ? throw std::runtime_error("first") : 1;
+    };
+    EXPECT_THROW(parallel_reduce(pool, 0, 10'000, 0L, item, std::plus(), {.grain = 1}), std::runtime_error);
+    EXPECT_LT(ran, 20);
+    set_unread_error_hook(before);
+    EXPECT_EQ(unread_errors, 0);
+}
+
+}  // namespace
