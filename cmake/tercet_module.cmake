@@ -16,9 +16,13 @@ function(tercet_module name)
     install(TARGETS tercet_${name} EXPORT tercet-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endfunction()
 
-# tercet_test(NAME SOURCES file... DEPENDS target...): one test program; each of its tests is a test of CTest.
+# tercet_test(NAME SOURCES file... DEPENDS target... [TIMEOUT seconds] [PRECOMPILED kind]): one test program; each of its
+# tests is a test of CTest.
 function(tercet_test name)
-    cmake_parse_arguments(PARSE_ARGV 1 test "" "TIMEOUT" "SOURCES;DEPENDS")
+    cmake_parse_arguments(PARSE_ARGV 1 test "" "TIMEOUT;PRECOMPILED" "SOURCES;DEPENDS")
+    if(NOT test_PRECOMPILED)
+        set(test_PRECOMPILED test)
+    endif()
     if(NOT test_TIMEOUT)
         set(test_TIMEOUT 60)
     endif()
@@ -27,6 +31,6 @@ function(tercet_test name)
     target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/src")
     # What is tested is optimised as it is shipped; the tests themselves need not be, and most of the building is theirs.
     target_compile_options(${name} PRIVATE "$<$<CONFIG:Release>:-O1>")
-    tercet_use_precompiled(${name} test)
+    tercet_use_precompiled(${name} ${test_PRECOMPILED})
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${test_TIMEOUT})
 endfunction()

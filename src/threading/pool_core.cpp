@@ -108,6 +108,7 @@ void thread_pool_executor::core::check_not_lost() const {
 }
 
 void thread_pool_executor::core::check_open() const {
+    check_not_lost();
     if (is_broken_.load(std::memory_order_relaxed)) {
         const std::lock_guard lock(sleepers_.mutex());
         throw broken_thread_pool(broken_because_);

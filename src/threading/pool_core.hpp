@@ -52,6 +52,8 @@ public:
     pool_worker* fork(job& work);
     void shutdown(shutdown_options options);
     bool is_own_thread() const noexcept;
+    /// Throws when no more calls are taken.
+    void check_open() const;
     /// This process is the child of a fork, and the threads are not here.
     bool is_lost() const noexcept { return generation_ != process_generation.load(std::memory_order_relaxed); }
 
@@ -126,7 +128,6 @@ private:
         blocked_caller* behind = nullptr;
     };
 
-    void check_open() const;
     void check_not_lost() const;
     void enqueue_inside(pool_worker& self, job& work);
     void push(job& work, int priority);

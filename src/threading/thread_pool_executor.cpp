@@ -34,6 +34,8 @@ bool thread_pool_executor::enqueue(job& work, int priority, time_limit::clock::t
     }
 }
 
+void thread_pool_executor::check_open() const { core_->check_open(); }
+
 deadline_watch& thread_pool_executor::watch() { return core_->watch(); }
 
 pool_worker* thread_pool_executor::fork_job(job& work) { return core_->fork(work); }
@@ -53,11 +55,6 @@ std::size_t thread_pool_executor::max_workers() const noexcept { return core_->m
 std::size_t thread_pool_executor::workers() const { return core_->workers(); }
 
 bool thread_pool_executor::is_own_thread() const noexcept { return core_->is_own_thread(); }
-
-bool thread_pool_executor::has_nothing_to_steal() const noexcept {
-    const pool_worker* const here = pool_worker::current();
-    return here && here->deque.is_empty();
-}
 
 thread_pool_statistics thread_pool_executor::statistics() const { return core_->statistics(); }
 

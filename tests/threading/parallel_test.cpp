@@ -1,3 +1,4 @@
+#include <tercet/futures/blocking_ban.hpp>
 #include <tercet/threading/parallel.hpp>
 
 #include <gtest/gtest.h>
@@ -5,6 +6,8 @@
 #include <atomic>
 #include <functional>
 #include <latch>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -62,6 +65,62 @@ TEST(parallel_for, may_be_nested) {
         parallel_for(pool, 0, 30, [&](std::size_t j) { sum += static_cast<long>(i * j); });
     });
     EXPECT_EQ(sum, 435L * 435);
+}
+
+TEST(parallel_for, calls_on_the_calling_thread_too_and_on_no_more_than_max_workers_in_all) {
+    thread_pool_executor pool(3);
+    std::latch all(3);
+    std::mutex lock;
+    std::set<std::thread::id> threads;
+    parallel_for(pool, 0, 60,
+                 [&](std::size_t) {
+                     {
+                         const std::lock_guard guard(lock);
+                         if (!threads.insert(std::this_thread::get_id()).second) return;
+                     }
+                     all.arrive_and_wait();
+                 },
+                 {.grain = 1});
+    EXPECT_EQ(threads.size(), 3U);
+    EXPECT_TRUE(threads.contains(std::this_thread::get_id()));
+}
+
+TEST(parallel_for, does_all_by_itself_while_no_thread_of_the_pool_has_time) {
+    for (const when_full policy : {when_full::block, when_full::fail, when_full::caller_runs}) {
+        thread_pool_executor pool({.max_workers = 2, .queue_size = 1, .when_full = policy});
+        std::latch go_on(1);
+        std::latch busy(2);
+        const auto wait = [&] {
+            busy.count_down();
+            go_on.wait();
+        };
+        auto one = pool.submit(wait);
+        while (pool.statistics().queued != 0) std::this_thread::yield();
+        auto two = pool.submit(wait);
+        busy.wait();
+        for (int round = 0; round < 2; ++round) {  // the queue has room, then it is full
+            long sum = 0;
+            parallel_for(pool, 0, 100, [&](std::size_t i) { sum += static_cast<long>(i); }, {.grain = 1});
+            EXPECT_EQ(sum, 4950);
+            EXPECT_EQ(parallel_reduce(pool, 0, 100, 0UL, [](std::size_t i) { return i; }, std::plus(), {.grain = 1}),
+                      4950UL);
+        }
+        go_on.count_down();
+        one.result();
+        two.result();
+    }
+}
+
+TEST(parallel_for, on_a_pool_that_was_shut_down_is_an_error_before_anything_is_called) {
+    thread_pool_executor pool(2);
+    pool.shutdown();
+    EXPECT_THROW(parallel_for(pool, 0, 10, [](std::size_t) { FAIL(); }), executor_shutdown);
+}
+
+TEST(parallel_for, on_the_thread_of_an_event_loop_is_an_error_before_anything_is_called) {
+    thread_pool_executor pool(2);
+    const blocking_ban ban("await it");
+    EXPECT_THROW(parallel_for(pool, 0, 10, [](std::size_t) { FAIL(); }), invalid_state_error);
 }
 
 TEST(parallel_reduce, joins_in_the_order_of_the_range) {

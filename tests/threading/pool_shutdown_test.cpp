@@ -128,9 +128,9 @@ TEST(pool_shutdown, names_the_threads_that_still_work_when_its_time_is_over) {
 
 TEST(pool_shutdown, threads_end_when_the_pool_was_dropped_without_it) {
     const std::size_t before = threading::active_count();
+    std::latch all(3);
     {
         auto pool = std::make_unique<thread_pool_executor>(3);
-        std::latch all(3);
         for (int i = 0; i < 3; ++i) pool->post([&] { all.arrive_and_wait(); });
         all.wait();
         auto* const dropped = pool.get();

@@ -156,19 +156,34 @@ public:
 
     /// Whether the calling thread is one of this pool.
     bool is_own_thread() const noexcept;
-    /// On a thread of this pool: whether everything that its calls forked or submitted has been taken.
-    bool has_nothing_to_steal() const noexcept;
 
 private:
     class core;
     friend class pool_worker;
     friend class fork_point;
+    friend class parallel_team;
 
     /// Takes over `work`; on an exception the call is discarded. False: the queue was full until `give_up`, and the
     /// call is the caller's again.
     bool enqueue(job& work, int priority = 0,
                  time_limit::clock::time_point give_up = time_limit::clock::time_point::max());
     deadline_watch& watch();
+
+    // For parallel_team.
+
+    /// Throws as `submit` does when the pool takes no more calls.
+    void check_open() const;
+    /// Submits `fn` if that is possible now; empty: it is not.
+    template <class Fn>
+    future<void> try_submit(Fn fn) noexcept {
+        try {
+            auto [work, result] = make_call(std::move(fn));
+            if (enqueue(*work, 0, time_limit::clock::time_point::min())) return std::move(result);
+            work->discard();
+        } catch (...) {  // no room, no memory, no thread, or shut down meanwhile
+        }
+        return {};
+    }
 
     // For fork_point.
 
