@@ -1,6 +1,6 @@
 # tercet_use_precompiled(TARGET KIND): lets TARGET take the headers that nearly every file includes from one precompiled
-# header. KIND is library, test, or asyncio for tests and examples that include most of tercet/asyncio. A file must
-# compile without it all the same: presets debug and *-clang build so.
+# header. KIND is library, test, asyncio for tests that include most of tercet/asyncio, or example. A file must compile
+# without it all the same: presets debug and *-clang build so.
 
 option(TERCET_PRECOMPILE "Precompile the headers that nearly every file includes" OFF)
 
@@ -10,6 +10,7 @@ set(tercet_precompiled_of_library <algorithm> <array> <atomic> <chrono> <concept
 set(tercet_precompiled_of_test ${tercet_precompiled_of_library} <condition_variable> <deque> <filesystem> <future> <latch>
     <map> <random> <set> <sstream> <thread> <gmock/gmock.h> <gtest/gtest.h>)
 set(tercet_precompiled_of_asyncio ${tercet_precompiled_of_test} <tercet/asyncio.hpp>)
+set(tercet_precompiled_of_example ${tercet_precompiled_of_library} <tercet/asyncio.hpp>)
 list(APPEND tercet_precompiled_of_library <fmt/format.h>)
 
 # The flags of both must be alike, or the compiler leaves the precompiled header aside; so the holder is a program too
@@ -26,10 +27,12 @@ function(tercet_use_precompiled target kind)
             target_link_libraries(${holder} PRIVATE fmt::fmt)
         else()
             add_executable(${holder} "${PROJECT_BINARY_DIR}/cmake/${holder}.cpp")
-            target_link_libraries(${holder} PRIVATE GTest::gmock GTest::gtest)
             target_compile_options(${holder} PRIVATE "$<$<CONFIG:Release>:-O1>")
         endif()
-        if(kind STREQUAL "asyncio")
+        if(kind MATCHES "test|asyncio")
+            target_link_libraries(${holder} PRIVATE GTest::gmock GTest::gtest)
+        endif()
+        if(kind MATCHES "asyncio|example")
             target_link_libraries(${holder} PRIVATE tercet::asyncio)
         endif()
         set_target_properties(${holder} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/cmake")

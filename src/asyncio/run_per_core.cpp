@@ -11,6 +11,7 @@
 #include <tercet/asyncio/task.hpp>
 #include <tercet/futures/errors.hpp>
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -96,6 +97,10 @@ public:
 
     int number() const noexcept { return number_; }
     void wait() const noexcept {
+        pollfd readable{number_, POLLIN, 0};
+        // ThreadSanitizer lets a signal that comes during read wait for its end.
+        while (::poll(&readable, 1, -1) < 0 && errno == EINTR) {
+        }
         std::uint64_t count;
         while (::read(number_, &count, sizeof count) < 0 && errno == EINTR) {
         }

@@ -2,11 +2,13 @@
 
 #include <tercet/futures/job.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 
 namespace tercet::threading {
@@ -54,10 +56,19 @@ public:
         }
         return head_->jobs[index % per_chunk];
     }
+    /// The taking side. The oldest jobs, `limit` at most and not beyond a chunk; they stay.
+    std::span<job* const> front(std::size_t limit) noexcept {
+        if (!front()) return {};
+        const std::uint64_t index = taken_.load(std::memory_order_relaxed);
+        const std::size_t at = index % per_chunk;
+        if (known_pushed_ - index < limit) known_pushed_ = pushed_.load(std::memory_order_acquire);
+        return std::span<job* const>(head_->jobs)
+            .subspan(at, std::min({limit, per_chunk - at, static_cast<std::size_t>(known_pushed_ - index)}));
+    }
     /// The taking side. Removes what `front` returned.
-    void pop() noexcept {
+    void pop(std::size_t count = 1) noexcept {
         has_entered_ = false;
-        taken_.store(taken_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
+        taken_.store(taken_.load(std::memory_order_relaxed) + count, std::memory_order_seq_cst);
     }
 
     /// Any thread. How many were taken so far.

@@ -306,14 +306,11 @@ job* thread_pool_executor::core::take(pool_worker& self, bool urgent_only) noexc
     if (!first) return nullptr;
     self.is_busy.store(true, std::memory_order_seq_cst);
     if (takes_several && !growing && !urgent_only && self.taken.is_empty()) {
-        const std::size_t count = std::min(most_taken_at_once, fifo_.size() / (2 * options_.max_workers));
-        for (std::size_t i = 0; i < count; ++i) {
-            job* const next = fifo_.front();
-            __builtin_prefetch(next);
-            self.taken.push(*next);
-            fifo_.pop();
-        }
-        self.note_taken(count + 1);
+        const auto jobs = fifo_.front(std::min(most_taken_at_once, fifo_.size() / (2 * options_.max_workers)));
+        for (job* each : jobs) __builtin_prefetch(each, 1);
+        self.taken.push_all(jobs);  // then they leave the queue: at no time they are nowhere
+        fifo_.pop(jobs.size());
+        self.note_taken(jobs.size() + 1);
     }
     return first;
 }

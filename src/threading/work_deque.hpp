@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace tercet::threading {
 
@@ -26,6 +27,17 @@ public:
         if (bottom - top_.load(std::memory_order_acquire) >= static_cast<std::int64_t>(capacity)) return false;
         slot(bottom).store(&work, std::memory_order_relaxed);
         bottom_.store(bottom + 1, std::memory_order_seq_cst);
+        return true;
+    }
+
+    /// Owner. The same for several, the first of which is stolen first. False: there is no room for all.
+    bool push_all(std::span<job* const> works) noexcept {
+        const std::int64_t bottom = bottom_.load(std::memory_order_relaxed);
+        const auto count = static_cast<std::int64_t>(works.size());
+        if (bottom - top_.load(std::memory_order_acquire) + count > static_cast<std::int64_t>(capacity)) return false;
+        for (std::int64_t i = 0; i < count; ++i)
+            slot(bottom + i).store(works[static_cast<std::size_t>(i)], std::memory_order_relaxed);
+        bottom_.store(bottom + count, std::memory_order_seq_cst);
         return true;
     }
 

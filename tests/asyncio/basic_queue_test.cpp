@@ -257,18 +257,20 @@ TYPED_TEST(queues, an_item_handed_from_task_to_task_counts_for_join_like_a_store
     auto main = []() -> coro<> {
         made<TypeParam> items(1);
         std::vector<int> got;
-        create_task(get_and_note(items, got));
+        task<> getting = create_task(get_and_note(items, got));
         co_await turns(1);
         items.put_nowait(1);  // handed over
         items.put_nowait(2);  // stored
         std::vector<int> put;
-        create_task(put_and_note(items, 3, put));  // waits, and is let in
+        task<> putting = create_task(put_and_note(items, 3, put));  // waits, and is let in
         co_await turns(1);
         EXPECT_EQ(items.get_nowait(), 2);
         EXPECT_EQ(items.get_nowait(), 3);
         for (int i = 0; i < 3; ++i) items.task_done();
         EXPECT_THROW(items.task_done(), std::invalid_argument);
         co_await items.join();
+        co_await getting;
+        co_await putting;
     };
     run(main());
 }

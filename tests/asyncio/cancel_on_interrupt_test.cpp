@@ -82,6 +82,7 @@ TEST(cancel_on_interrupt, the_second_sigint_does_what_it_did_before) {
     if (is_under_thread_sanitizer) GTEST_SKIP() << "the sanitizer has a thread of its own when it forks";
     const pid_t child = ::fork();
     if (child == 0) {
+        ::signal(SIGINT, SIG_DFL);  // it may be ignored by whoever started this program
         auto stubborn = []() -> coro<> {
             ::raise(SIGINT);
             try {

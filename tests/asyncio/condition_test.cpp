@@ -77,6 +77,8 @@ TEST(condition, a_notification_when_nobody_waits_is_gone) {
         co_await turns(3);
         EXPECT_FALSE(has_passed);
         waiting.cancel();
+        co_await turns(3);
+        EXPECT_TRUE(waiting.cancelled());
     };
     run(main());
 }

@@ -118,7 +118,24 @@ TEST(run_per_core, a_second_error_is_reported_and_not_lost) {
     EXPECT_THAT(unread.texts(), testing::ElementsAre(HasSubstr("second")));
 }
 
+/// SIGINT does what it does by itself, also where whoever started this program ignores it.
+class default_interrupt {
+public:
+    default_interrupt() {
+        struct sigaction by_default {};
+        by_default.sa_handler = SIG_DFL;
+        ::sigaction(SIGINT, &by_default, &before_);
+    }
+    default_interrupt(const default_interrupt&) = delete;
+    default_interrupt& operator=(const default_interrupt&) = delete;
+    ~default_interrupt() { ::sigaction(SIGINT, &before_, nullptr); }
+
+private:
+    struct sigaction before_ {};
+};
+
 TEST(run_per_core, an_interrupt_ends_every_loop_and_is_returned) {
+    const default_interrupt as_usual;
     std::atomic<int> cleaned_up{0};
     std::latch all_there(2);
     const auto main = [&](std::size_t core) -> coro<> {
@@ -155,6 +172,7 @@ TEST(run_per_core, a_signal_that_the_program_handles_itself_is_left_to_it) {
 }
 
 TEST(run_per_core, servers_share_a_port_and_each_gets_connections) {
+    const default_interrupt as_usual;
     constexpr std::size_t cores = 2;
     std::array<std::atomic<int>, cores> served{};
     std::atomic<std::uint16_t> port{0};

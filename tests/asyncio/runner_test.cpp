@@ -70,15 +70,15 @@ TEST(runner, close_cancels_awaits_and_reports_what_is_left_and_ends_it) {
     const unread_errors unread;
     std::vector<std::string> log;
     runner several;
+    auto cleans_up = [&]() -> coro<> {
+        try {
+            co_await sleep(1h);
+        } catch (const tercet::cancelled_error& error) {
+            log.emplace_back(error.what());
+        }
+        throw std::runtime_error("clean-up failed");
+    };
     auto main = [&]() -> coro<> {
-        auto cleans_up = [&]() -> coro<> {
-            try {
-                co_await sleep(1h);
-            } catch (const tercet::cancelled_error& error) {
-                log.emplace_back(error.what());
-            }
-            throw std::runtime_error("clean-up failed");
-        };
         create_task(cleans_up());
         co_await sleep(0s);
     };

@@ -243,7 +243,16 @@ struct task_leaf : leaf {
     action after;
 };
 
-struct wait_leaf : task_leaf {
+/// A task that goes on when who waits for it is cancelled.
+struct watched_task_leaf : task_leaf {
+    coro<bool> is_left() override {
+        co_await inner;
+        co_await sleep(0s);  // its callback
+        co_return true;
+    }
+};
+
+struct wait_leaf : watched_task_leaf {
     coro<> wait() override {
         const std::vector<task<>> all{inner};
         const auto result = co_await tercet::asyncio::wait(all);
@@ -251,7 +260,7 @@ struct wait_leaf : task_leaf {
     }
 };
 
-struct as_completed_leaf : task_leaf {
+struct as_completed_leaf : watched_task_leaf {
     coro<> wait() override {
         const std::vector<task<>> all{inner};
         auto completions = as_completed(all);

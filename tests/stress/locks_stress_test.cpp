@@ -162,7 +162,8 @@ TEST(barrier_under_stress, all_pass_together_or_all_learn_that_it_is_broken) {
                 }
             });
         }
-        EXPECT_EQ(passed, parties * acted);
+        // It may be broken while the action runs.
+        EXPECT_TRUE(passed == parties * acted || (learned == parties && passed == parties * (acted - 1)));
         EXPECT_TRUE(learned == 0 || learned == parties);
         EXPECT_TRUE(is_disturbed || (acted == 100 && learned == 0));
     }

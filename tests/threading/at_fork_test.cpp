@@ -170,6 +170,7 @@ using all_queues =
 TYPED_TEST_SUITE(queues_at_fork, all_queues, );
 
 TYPED_TEST(queues_at_fork, a_queue_at_work_is_empty_and_usable_in_the_child) {
+    if (is_under_address_sanitizer) GTEST_SKIP() << "a lock of its allocator may be held for ever in the child";
     auto items = TestFixture::make();
     const std::string text = "a text that does not fit into a string object itself";
     const busy_threads busy(2, [&] {
@@ -190,6 +191,7 @@ TYPED_TEST(queues_at_fork, a_queue_at_work_is_empty_and_usable_in_the_child) {
 }
 
 TEST(at_fork, memory_for_calls_locals_and_hooks_are_usable_in_the_child_of_a_busy_process) {
+    if (is_under_address_sanitizer) GTEST_SKIP() << "a lock of its allocator may be held for ever in the child";
     local<int> number;
     const busy_threads busy(3, [] {
         std::vector<future<int>> made;

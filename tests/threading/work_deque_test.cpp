@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <random>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -44,6 +45,20 @@ TEST(work_deque, refuses_more_than_its_capacity) {
     EXPECT_FALSE(deque.push(all[2]));
     EXPECT_EQ(number_of(deque.steal(), all), 0);
     EXPECT_TRUE(deque.push(all[2]));
+}
+
+TEST(work_deque, takes_several_at_once_or_none_of_them) {
+    std::vector<numbered> all(5);
+    const std::vector<job*> three{&all[0], &all[1], &all[2]};
+    basic_work_deque<4> deque;
+    EXPECT_TRUE(deque.push_all(three));
+    EXPECT_FALSE(deque.push_all(std::span(three).first(2)));
+    EXPECT_TRUE(deque.push(all[3]));
+    EXPECT_EQ(number_of(deque.steal(), all), 0);
+    EXPECT_EQ(number_of(deque.pop(), all), 3);
+    EXPECT_EQ(number_of(deque.steal(), all), 1);
+    EXPECT_EQ(number_of(deque.steal(), all), 2);
+    EXPECT_EQ(deque.steal(), nullptr);
 }
 
 TEST(work_deque, every_job_is_taken_exactly_once_by_threads_that_run_freely) {
@@ -93,6 +108,23 @@ TEST(injection_queue, keeps_the_order_over_many_chunks) {
         queue.pop();
     }
     EXPECT_EQ(queue.front(), nullptr);
+}
+
+TEST(injection_queue, gives_several_at_once_in_their_order) {
+    std::vector<numbered> all(1000);
+    injection_queue queue;
+    EXPECT_TRUE(queue.front(5).empty());
+    for (auto& each : all) queue.push(each);
+    std::size_t next = 0;
+    while (next < all.size()) {
+        const auto some = queue.front(50);
+        ASSERT_FALSE(some.empty());
+        ASSERT_LE(some.size(), 50U);
+        for (const job* each : some) ASSERT_EQ(each, &all[next++]);
+        queue.pop(some.size());
+    }
+    EXPECT_EQ(queue.size(), 0U);
+    EXPECT_TRUE(queue.front(1).empty());
 }
 
 TEST(injection_queue, one_thread_adds_while_another_takes) {

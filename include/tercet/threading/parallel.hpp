@@ -223,7 +223,7 @@ template <class T, class Item, class Join>
             std::optional<part> mine;
             const auto add_mine = [&] {
                 if (!mine) return;
-                const std::lock_guard lock(adding);
+                const std::lock_guard guard(adding);
                 parts.push_back(std::move(*mine));
                 mine.reset();
             };
