@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <latch>
 #include <memory>
@@ -207,14 +208,18 @@ TEST(submit_options, a_callback_of_one_timeout_does_not_hold_up_the_next) {
 }
 
 TEST(submit_options, deadlines_that_come_while_callbacks_run_are_kept) {
-    thread_pool_executor pool(1);
-    std::latch door(1);
-    auto blocking = pool.submit([&] { door.wait(); });
     std::latch all(3);
-    std::vector<future<void>> late;
-    for (int i = 0; i < 3; ++i) {
-        late.push_back(pool.submit({.deadline = 1ms}, [] {}));
-        late.back().add_done_callback([&] { all.arrive_and_wait(); });  // they wait for each other
+    std::latch door(1);
+    thread_pool_executor pool(1);
+    auto blocking = pool.submit([&] { door.wait(); });
+    std::array<future<void>, 3> late;
+    {
+        std::vector<std::jthread> callers;  // a callback that comes too late to be called by another runs here
+        for (auto& each : late)
+            callers.emplace_back([&] {
+                each = pool.submit({.deadline = 1ms}, [] {});
+                each.add_done_callback([&] { all.arrive_and_wait(); });  // they wait for each other
+            });
     }
     all.wait();
     door.count_down();
