@@ -8,61 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "asyncio/group_tasks.hpp"
 #include "asyncio/unread_errors.hpp"
 
 using namespace std::chrono_literals;
 using namespace tercet::asyncio;
+using namespace group_tasks;
 using tercet::cancelled_error;
 using tercet::exception_group;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-namespace {
-
-coro<> turns(int count) {
-    for (int i = 0; i < count; ++i) co_await sleep(0s);
-}
-
-coro<int> value_after(int count, int value) {
-    co_await turns(count);
-    co_return value;
-}
-
-coro<> fail_after(int count, std::string text) {
-    co_await turns(count);
-    throw std::runtime_error(text);
-}
-
-/// Sleeps until it is cancelled, notes the message, and takes a few turns to clean up.
-coro<> sleep_for_ever(std::vector<std::string>& log) {
-    try {
-        co_await sleep(1h);
-    } catch (const cancelled_error& error) {
-        log.emplace_back(error.what());
-        throw;
-    }
-}
-
-std::vector<std::string> texts_of(const exception_group& group) {
-    std::vector<std::string> texts;
-    for (const std::exception_ptr& each : group.errors()) texts.push_back(tercet::describe(each));
-    return texts;
-}
-
-/// The errors of the group that `work` throws; of anything else its description, "" for nothing.
-coro<std::vector<std::string>> errors_of(coro<> work) {
-    try {
-        co_await std::move(work);
-    } catch (const exception_group& group) {
-        co_return texts_of(group);
-    } catch (...) {
-        co_return std::vector<std::string>{tercet::describe(std::current_exception())};
-    }
-    co_return std::vector<std::string>{};
-}
-
-}  // namespace
 
 TEST(task_group, waits_for_its_children_and_gives_what_the_body_returns) {
     auto main = []() -> coro<int> {
@@ -605,125 +561,3 @@ TEST(task_group_death, destroyed_before_its_children_have_ended_it_names_them) {
 }
 
 // start
-
-namespace {
-
-coro<> serve(task_status<int> status, event& stop, int port) {
-    co_await turns(2);
-    status.started(port + 1);
-    co_await stop.wait();
-}
-
-}  // namespace
-
-TEST(task_group, start_gives_the_value_with_which_the_task_has_started) {
-    auto main = []() -> coro<int> {
-        event stop;
-        int port = 0;
-        auto body = [&](task_group& group) -> coro<> {
-            port = co_await group.start<int>(serve, std::ref(stop), 80);
-            EXPECT_EQ(group.size(), 1U);
-            auto without_value = [&](task_status<> status) -> coro<> {
-                status.started();
-                co_await stop.wait();
-            };
-            co_await group.start(without_value);
-            EXPECT_EQ(group.size(), 2U);
-            stop.set();
-        };
-        co_await with_task_group(body);
-        co_return port;
-    };
-    EXPECT_EQ(run(main()), 81);
-}
-
-TEST(task_group, start_throws_what_the_task_throws_before_and_the_group_goes_on) {
-    auto main = []() -> coro<> {
-        auto body = [](task_group& group) -> coro<> {
-            auto crashes = [](task_status<int>) -> coro<> {
-                co_await turns(1);
-                throw std::runtime_error("port in use");
-            };
-            try {
-                co_await group.start<int>(crashes);
-                ADD_FAILURE();
-            } catch (const std::runtime_error& error) {
-                EXPECT_STREQ(error.what(), "port in use");
-            }
-            auto forgets = [](task_status<int>) -> coro<> { co_return; };
-            try {
-                co_await group.start<int>(forgets);
-                ADD_FAILURE();
-            } catch (const tercet::invalid_state_error& error) {
-                EXPECT_THAT(error.what(), HasSubstr("started()"));
-            }
-            co_await sleep(0s);
-        };
-        co_await with_task_group(body);
-    };
-    run(main());
-}
-
-TEST(task_group, an_error_after_the_start_is_one_of_the_group) {
-    auto main = []() -> coro<> {
-        auto body = [](task_group& group) -> coro<> {
-            auto crashes_later = [](task_status<> status) -> coro<> {
-                status.started();
-                bool is_refused = false;
-                try {
-                    status.started();
-                } catch (const tercet::invalid_state_error&) {
-                    is_refused = true;
-                }
-                EXPECT_TRUE(is_refused);
-                co_await turns(2);
-                throw std::runtime_error("later");
-            };
-            co_await group.start(crashes_later);
-            co_await sleep(1h);
-        };
-        const auto errors = co_await errors_of(with_task_group(body));
-        EXPECT_THAT(errors, ElementsAre(HasSubstr("later")));
-    };
-    run(main());
-}
-
-TEST(task_group, a_cancelled_start_ends_the_task_and_leaves_the_group_alone) {
-    std::vector<std::string> log;
-    auto main = [&]() -> coro<> {
-        auto body = [&](task_group& group) -> coro<> {
-            auto never_starts = [&](task_status<>) -> coro<> { co_await sleep_for_ever(log); };
-            auto starter = [&]() -> coro<> { co_await group.start(never_starts); };
-            const task<> starting = create_task(starter());
-            co_await turns(4);
-            starting.cancel("too slow");
-            try {
-                co_await starting;
-                ADD_FAILURE();
-            } catch (const cancelled_error& error) {
-                EXPECT_STREQ(error.what(), "too slow");
-            }
-            EXPECT_EQ(group.size(), 0U);
-            co_await sleep(0s);
-        };
-        co_await with_task_group(body);
-    };
-    run(main());
-    EXPECT_THAT(log, ElementsAre("too slow"));
-}
-
-TEST(task_group, a_start_in_a_group_that_fails_meanwhile_is_cancelled) {
-    std::vector<std::string> log;
-    auto main = [&]() -> coro<> {
-        auto body = [&](task_group& group) -> coro<> {
-            auto never_starts = [&](task_status<>) -> coro<> { co_await sleep_for_ever(log); };
-            group.create_task(fail_after(3, "sibling"));
-            co_await group.start(never_starts);
-            ADD_FAILURE();
-        };
-        const auto errors = co_await errors_of(with_task_group(body));
-        EXPECT_THAT(errors, ElementsAre(HasSubstr("sibling")));
-    };
-    run(main());
-    EXPECT_EQ(log.size(), 1U);
-}
