@@ -12,8 +12,8 @@ endif()
 if(PROJECT_IS_TOP_LEVEL)
     find_program(TERCET_CCACHE ccache)
     if(TERCET_CCACHE)
-        # Without these, ccache takes no file that has a precompiled header.
-        set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros "${TERCET_CCACHE}")
+        # Without the first, ccache takes no file that has a precompiled header; with the second, it runs no preprocessor first.
+        set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_DEPEND=1 "${TERCET_CCACHE}")
     endif()
 endif()
 

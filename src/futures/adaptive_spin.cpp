@@ -5,6 +5,14 @@
 
 namespace tercet {
 
+namespace {
+
+/// Longer than it takes to wake a thread on another CPU, some 5 to 17 us: else, of two who wait for each other in turn,
+/// one that once slept would send the other to sleep each time.
+constexpr std::uint32_t least_after_success = 30'000;
+
+}  // namespace
+
 std::uint32_t adaptive_spin::take_budget() noexcept {
     static const bool is_alone = usable_cpus() == 1;
     if (is_alone) return 0;
@@ -21,7 +29,7 @@ bool adaptive_spin::succeeded(clock::time_point begin) noexcept {
     if (needed > 2 * most)
         failed(most);
     else
-        budget_ns_.store(std::clamp(static_cast<std::uint32_t>(needed) * 2, std::uint32_t{10'000}, most),
+        budget_ns_.store(std::clamp(static_cast<std::uint32_t>(needed) * 2, least_after_success, most),
                          std::memory_order_relaxed);
     return true;
 }
