@@ -1,6 +1,6 @@
 // sendfile(2) needs that nothing is queued before the file, so that is flushed first, and nobody else may write until
-// it is over, which a guard in the coroutine's frame sees to, however it ends. It goes around the backend's own calls,
-// so it is used only with epoll, which reports a socket that becomes writable whoever filled it.
+// it is over, which a guard in the coroutine's frame sees to, however it ends. It goes through the backend, which so
+// learns that it had to wait; one that cannot do it says EINVAL, and the file is copied.
 //
 // Unlike send(2), sendfile(2) cannot be asked not to raise SIGPIPE. It is blocked meanwhile, and taken back if it came.
 
@@ -162,7 +162,7 @@ coro<std::uint64_t> copy_file(stream_pointer stream, int file, std::uint64_t off
         require_open(*stream);
         stream->write_of_file({room->data(), static_cast<std::size_t>(got)});
         sent += static_cast<std::uint64_t>(got);
-        stream_writer::drain_awaiter drained(stream);
+        stream_writer::drain_awaiter drained(stream, "sendfile");
         co_await drained;
     }
     co_return sent;
@@ -172,7 +172,7 @@ coro<std::uint64_t> send(stream_pointer stream, int file, std::uint64_t offset, 
     const file_guard guard(*stream);
     require_open(*stream);
     std::uint64_t sent = 0;
-    bool is_by_kernel = !stream->security() && get_running_loop().backend() == loop_backend::epoll;
+    bool is_by_kernel = !stream->security();
     while (is_by_kernel && sent < count) {
         if (stream->unsent() > 0) {
             flush_operation flush(*stream);

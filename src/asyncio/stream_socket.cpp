@@ -204,6 +204,7 @@ void stream_socket::close() noexcept {
         return;
     }
     end_reading();
+    if (is_sending_file_) drainers_.wake_all();  // it waits there when it copies, and is cut off
     is_lingering_ = true;
     add_reference();
     if (!security_) return;
