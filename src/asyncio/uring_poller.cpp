@@ -7,6 +7,10 @@
 //   edge       a multishot poll for each direction
 //   on_demand  nothing, until a call had to wait
 //
+// The kernel adds POLLRDHUP to what is asked for. So once the peer has ended its stream, a poll for writing would be
+// over at once, again and again, while nothing can be written; from then on it is a multishot one, which comes back
+// when there is room. For level that is cancelled after each report and begun anew.
+//
 // Receiving on demand: the first time by a plain recv(). When that had to wait, by the multishot receive, after which a
 // message costs no system call of its own: its bytes come with the completion, and receive() copies them out. They are
 // never overtaken, for recv() is called only while no such receive is under way. It is given up, and recv() called
@@ -116,6 +120,7 @@ struct uring_poller::registration {
     bool has_end = false;
     bool is_bulk = false;
     bool is_listener = false;
+    bool has_peer_ended = false;  // as far as polls for writing know
     bool is_changed = false;
     registration* next_changed = nullptr;
     registration* previous = nullptr;
@@ -277,8 +282,9 @@ void uring_poller::begin(request& begun) noexcept {
         entry.buf_group = buffer_group;
         entry.ioprio |= IORING_RECVSEND_POLL_FIRST;
     } else {
-        const unsigned events = begun.what == request::kind::readable ? POLLIN | POLLRDHUP : POLLOUT;
-        if (on.how == trigger::edge)
+        const bool is_for_reading = begun.what == request::kind::readable;
+        const unsigned events = is_for_reading ? POLLIN | POLLRDHUP : POLLOUT;
+        if (on.how == trigger::edge || (on.has_peer_ended && !is_for_reading))
             ::io_uring_prep_poll_multishot(&entry, descriptor, events);
         else
             ::io_uring_prep_poll_add(&entry, descriptor, events);
@@ -361,9 +367,17 @@ void uring_poller::complete(request& done, int result, std::uint32_t flags) noex
         on.source->on_ready(readiness::both | readiness::hangup);
         return;
     }
-    if (on.how == trigger::on_demand && result != -ECANCELED) done.is_wanted = false;
-    if (done.is_wanted && !done.is_under_way) mark(on);
-    if (result > 0) on.source->on_ready(readiness_of(static_cast<unsigned>(result)));
+    readiness what = result > 0 ? readiness_of(static_cast<unsigned>(result)) : readiness::none;
+    if (done.what == request::kind::writable && !includes(what, readiness::writable)) {
+        if (result > 0) on.has_peer_ended = true;
+        what = readiness::none;
+    }
+    if (what != readiness::none) {
+        if (on.how == trigger::on_demand) done.is_wanted = false;
+        if (on.how == trigger::level && done.is_under_way && !done.is_being_cancelled) cancel(done);
+    }
+    if (done.is_wanted != (done.is_under_way && !done.is_being_cancelled)) mark(on);
+    if (what != readiness::none) on.source->on_ready(what);
 }
 
 void uring_poller::complete_receive(registration& on, int result, std::uint32_t flags) noexcept {

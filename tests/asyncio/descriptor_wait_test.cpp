@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <string>
 
@@ -37,6 +39,7 @@ private:
 };
 
 coro<> wait_readable(int descriptor) { co_await readable(descriptor); }
+coro<> wait_writable(int descriptor) { co_await writable(descriptor); }
 
 template <class Error>
 coro<std::string> text_of_error(int descriptor) {
@@ -72,6 +75,35 @@ TEST(descriptor_wait, reading_and_writing_do_not_get_in_each_others_way) {
         EXPECT_FALSE(reading.done());
         source.set();
         co_await reading;
+    };
+    run(main());
+}
+
+TEST(descriptor_wait, a_peer_that_writes_no_more_does_not_make_room) {
+    auto main = []() -> coro<> {
+        std::array<int, 2> ends{};
+        EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+        ::shutdown(ends[1], SHUT_WR);
+        std::string block(64 << 10, 'x');
+        for (int i = 0; i < 2; ++i) {
+            while (::send(ends[0], block.data(), block.size(), MSG_NOSIGNAL) > 0) {
+            }
+            EXPECT_EQ(errno, EAGAIN);
+            task<> writing = create_task(wait_writable(ends[0]));
+            for (int turn = 0; turn < 10; ++turn) co_await sleep(0s);
+            EXPECT_FALSE(writing.done());
+            while (::recv(ends[1], block.data(), block.size(), 0) > 0) {
+            }
+            co_await writing;
+        }
+        int calls = 0;  // while it is ready, again and again
+        event enough;
+        get_running_loop().add_writer(ends[0], [&] {
+            if (++calls == 3) enough.set();
+        });
+        co_await enough.wait();
+        get_running_loop().remove_writer(ends[0]);
+        for (const int each : ends) ::close(each);
     };
     run(main());
 }

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <vector>
 
+#include "asyncio/runs_on.hpp"
 #include "asyncio/stream_pair.hpp"
 
 using namespace std::chrono_literals;
@@ -47,7 +48,7 @@ extern "C" ssize_t recv(int descriptor, void* room, std::size_t size, int flags)
     return ::recvfrom(descriptor, room, size, flags, nullptr, nullptr);
 }
 
-TEST(streams, a_message_costs_one_call_to_receive_and_one_to_send) {
+TEST(streams, a_message_costs_at_most_one_call_to_receive_and_one_to_send) {
     constexpr int connections = 20;
     constexpr int messages = 50;
     auto main = []() -> coro<> {
@@ -72,8 +73,10 @@ TEST(streams, a_message_costs_one_call_to_receive_and_one_to_send) {
     // Each is received by the server and by the client. A connection's first look may be in vain, and its end is one.
     constexpr int passed = 2 * connections * messages;
     EXPECT_EQ(sends_made, passed);
-    EXPECT_GE(receives_made, passed);
-    EXPECT_LE(receives_made, passed + 3 * connections);
+    // io_uring gives the bytes with the completion.
+    const int called = runs_on(loop_backend::io_uring) ? 0 : passed;
+    EXPECT_GE(receives_made, called);
+    EXPECT_LE(receives_made, called + 3 * connections);
 }
 
 TEST(streams, echo_returns_what_was_sent) {
@@ -411,6 +414,30 @@ TEST(streams, drain_waits_while_the_peer_does_not_read_and_several_wake) {
         while (awake < 2) co_await both.reader.read_some(room);
         co_await first;
         co_await second;
+    };
+    run(main());
+}
+
+TEST(streams, a_write_that_waits_goes_on_after_the_peer_has_ended_its_stream) {
+    auto main = []() -> coro<> {
+        const std::string answer(16 << 20, 'a');
+        event is_full;
+        auto reply = [&](stream_reader reader, stream_writer writer) -> coro<> {
+            const std::string question = co_await reader.read();
+            EXPECT_EQ(question, "question");
+            writer.write(answer);
+            EXPECT_GT(writer.write_buffer_size(), 0U) << "the system took everything: nothing waits";
+            is_full.set();
+            co_await writer.drain();
+        };
+        server replier = co_await start_server(reply, "127.0.0.1", 0);
+        connection peer = co_await open_connection("127.0.0.1", replier.port());
+        peer.writer.write("question");
+        peer.writer.write_eof();
+        co_await is_full.wait();
+        for (int i = 0; i < 10; ++i) co_await sleep(0s);
+        const std::string received = co_await peer.reader.read();
+        EXPECT_TRUE(received == answer);
     };
     run(main());
 }
