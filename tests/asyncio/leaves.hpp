@@ -29,6 +29,8 @@ struct leaf {
     virtual void cancelled() {}
     /// After a wait that was cancelled and a completion: is what was waited for still there?
     virtual coro<bool> is_left() { co_return true; }
+    /// After it has completed: waits for whoever still uses it.
+    virtual coro<> tear_down() { co_return; }
 };
 
 struct sleep_leaf : leaf {

@@ -65,6 +65,7 @@ TYPED_TEST(every_wait, that_completed_delivers_although_it_is_cancelled_in_the_s
         EXPECT_TRUE(is_delivered);
         EXPECT_TRUE(next_wait_threw);
         EXPECT_TRUE(waiter.cancelled());
+        co_await waited.tear_down();
     };
     run(main());
 }

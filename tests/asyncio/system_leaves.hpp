@@ -265,8 +265,11 @@ struct blocking_leaf : leaf {
     }
     void cancelled() override { is_cancelled = true; }
     coro<bool> is_left() override {
-        for (task<>& each : holders) co_await each;
+        co_await tear_down();
         co_return !is_made;
+    }
+    coro<> tear_down() override {
+        for (task<>& each : holders) co_await each;
     }
     std::latch entered{file_threads::max_threads};
     std::latch gate{1};

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <tercet/futures/adaptive_spin.hpp>
-#include <tercet/futures/cpu_relax.hpp>
 #include <tercet/futures/time_limit.hpp>
 #include <tercet/threading/waiting_line.hpp>
 #include <tercet/threading/watched_lock.hpp>
@@ -23,9 +22,7 @@ struct thread_machine {
     using line = waiting_line;
     using spin = adaptive_spin;
     /// Some half of a microsecond: what an answer from another CPU takes.
-    static void pause() noexcept {
-        for (int i = 0; i < 50; ++i) cpu_relax();
-    }
+    static void pause() noexcept;
 };
 
 /// Who may put and who may take next, and everybody's waiting for it: a queue of items without the items, which
