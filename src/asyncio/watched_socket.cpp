@@ -21,12 +21,14 @@ void watched_socket::watch(trigger how) {
 }
 
 void watched_socket::end_waiting(io_operation*& slot, bool by_closing) noexcept {
-    if (!slot) return;
+    io_operation* const waiting = slot;
+    if (!waiting) return;
     if (by_closing)
-        slot->fail(ECONNABORTED);
-    else if (!slot->attempt())
-        return;
-    std::exchange(slot, nullptr)->complete();
+        waiting->fail(ECONNABORTED);
+    else if (!waiting->attempt() || slot != waiting)
+        return;  // it goes on waiting, or the attempt has closed the socket, which has ended it
+    slot = nullptr;
+    waiting->complete();
 }
 
 socket_calls& watched_socket::sockets() const noexcept { return loop_->sockets(); }

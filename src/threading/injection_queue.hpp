@@ -58,7 +58,7 @@ public:
     }
     /// The taking side. The oldest jobs, `limit` at most and not beyond a chunk; they stay.
     std::span<job* const> front(std::size_t limit) noexcept {
-        if (!front()) return {};
+        if (limit == 0 || !front()) return {};
         const std::uint64_t index = taken_.load(std::memory_order_relaxed);
         const std::size_t at = index % per_chunk;
         if (known_pushed_ - index < limit) known_pushed_ = pushed_.load(std::memory_order_acquire);
@@ -67,6 +67,7 @@ public:
     }
     /// The taking side. Removes what `front` returned.
     void pop(std::size_t count = 1) noexcept {
+        if (count == 0) return;
         has_entered_ = false;
         taken_.store(taken_.load(std::memory_order_relaxed) + count, std::memory_order_seq_cst);
     }

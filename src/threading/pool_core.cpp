@@ -306,6 +306,7 @@ job* thread_pool_executor::core::take(pool_worker& self, bool urgent_only) noexc
     if (!first) return nullptr;
     self.is_busy.store(true, std::memory_order_seq_cst);
     if (takes_several && !growing && !urgent_only && self.taken.is_empty()) {
+        // Others may have taken nearly all since the look above: then none.
         const auto jobs = fifo_.front(std::min(most_taken_at_once, fifo_.size() / (2 * options_.max_workers)));
         for (job* each : jobs) __builtin_prefetch(each, 1);
         self.taken.push_all(jobs);  // then they leave the queue: at no time they are nowhere

@@ -36,6 +36,8 @@ bool thread_pool_executor::enqueue(job& work, int priority, time_limit::clock::t
 
 void thread_pool_executor::check_open() const { core_->check_open(); }
 
+bool thread_pool_executor::has_time() const noexcept { return !core_->is_saturated(); }
+
 deadline_watch& thread_pool_executor::watch() { return core_->watch(); }
 
 pool_worker* thread_pool_executor::fork_job(job& work) { return core_->fork(work); }

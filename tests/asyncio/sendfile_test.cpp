@@ -157,6 +157,30 @@ TEST(sendfile, nobody_else_writes_meanwhile_and_closing_cuts_it_off) {
     run(main());
 }
 
+TEST(sendfile, closing_while_what_was_written_before_goes_out_cuts_it_off) {
+    const known_file file(1000);
+    auto main = [&]() -> coro<> {
+        event over;
+        int error = 0;
+        auto send = [&](stream_reader, stream_writer writer) -> coro<> {
+            writer.write(std::string(16 << 20, 'a'));
+            auto call = error_of(sendfile(writer, file.get()));
+            task<int> sending = create_task(std::move(call));
+            co_await sleep(0s);
+            writer.close();
+            error = co_await sending;
+            over.set();
+        };
+        const server sender = co_await start_server(send, "127.0.0.1", 0);
+        const connection peer = co_await open_connection("127.0.0.1", sender.port());
+        const std::string got = co_await peer.reader.read();
+        EXPECT_EQ(got.size(), std::size_t{16} << 20);
+        co_await over.wait();
+        EXPECT_NE(error, 0);
+    };
+    run(main());
+}
+
 TEST(sendfile, a_cancelled_one_lets_others_write) {
     const known_file file(8U << 20);
     auto main = [&]() -> coro<> {

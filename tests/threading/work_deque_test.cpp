@@ -117,6 +117,8 @@ TEST(injection_queue, gives_several_at_once_in_their_order) {
     for (auto& each : all) queue.push(each);
     std::size_t next = 0;
     while (next < all.size()) {
+        EXPECT_TRUE(queue.front(0).empty());  // also where a chunk ends
+        queue.pop(0);
         const auto some = queue.front(50);
         ASSERT_FALSE(some.empty());
         ASSERT_LE(some.size(), 50U);

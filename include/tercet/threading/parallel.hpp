@@ -81,7 +81,9 @@ private:
     static constexpr std::size_t most_grains = 32;
 
     std::size_t next_size(std::size_t left) const noexcept {
-        return std::min(left, std::clamp(left / (2 * threads_), grain_, grain_ * std::min(most_grains, left)));
+        if (grain_ >= left) return left;
+        const std::size_t most = grain_ < left / most_grains ? grain_ * most_grains : left;
+        return std::clamp(left / (2 * threads_), grain_, most);
     }
 
     alignas(64) std::atomic<std::size_t> next_;
@@ -161,7 +163,7 @@ private:
             [this, &range, &take_part] { pool_.is_own_thread() ? recruit(range, take_part) : take_part(); });
     }
     /// Nobody is in the call any more, or will be.
-    static void finish(future<void>& offered);
+    static void finish(future<void>& offered) noexcept;
 
     thread_pool_executor& pool_;
 };
@@ -169,8 +171,9 @@ private:
 /// Calls `body(i)` for every `i` from `begin` up to `end`, in any order, on the calling thread and on those of `pool`
 /// that have time, together `max_workers` at most; returns when all are done. When calls throw, the first of their
 /// errors is thrown after what had begun has ended; what had not begun is left out, and further errors are dropped. May
-/// be called on a thread of the pool. Does not wait for room in a full queue. Throws `executor_shutdown`,
-/// `broken_thread_pool`, and `invalid_state_error` on the thread of an event loop.
+/// be called on a thread of the pool. Does not wait for room in a full queue. Throws `executor_shutdown` or
+/// `broken_thread_pool` where the pool takes no calls; when it breaks later, the caller does all. Throws
+/// `invalid_state_error` on the thread of an event loop, and on that of another pool whose stack is nearly used up.
 ///
 ///     parallel_for(pool, 0, pixels.size(), [&](std::size_t i) { pixels[i] = shade(i); });
 template <class Body>

@@ -173,9 +173,12 @@ private:
 
     /// Throws as `submit` does when the pool takes no more calls.
     void check_open() const;
-    /// Submits `fn` if that is possible now; empty: it is not.
+    /// Whether a thread is free, or may be started.
+    bool has_time() const noexcept;
+    /// Submits `fn` if a thread has time now; empty: none has.
     template <class Fn>
     future<void> try_submit(Fn fn) noexcept {
+        if (!has_time()) return {};
         try {
             auto [work, result] = make_call(std::move(fn));
             if (enqueue(*work, 0, time_limit::clock::time_point::min())) return std::move(result);
