@@ -1,5 +1,6 @@
 // From outside the pool a helper is submitted: when the caller is through with the range before a worker has come to
-// it, it is cancelled, so the caller never waits for calls that stand before it in the queue.
+// it, it is cancelled, so the caller does not wait for calls that stand before it in the queue. But a helper that waits
+// for one that it has woken itself may do another call of the pool meanwhile, and the caller waits for that.
 
 #include <tercet/futures/helping_thread.hpp>
 #include <tercet/threading/parallel.hpp>

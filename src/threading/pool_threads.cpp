@@ -44,7 +44,8 @@ growth thread_pool_executor::core::start_thread_if_needed() noexcept {
     if (!may_start()) return growth::impossible;
     const std::size_t free = free_workers();
     const std::size_t queued = fifo_.size() + urgent_count_.load(std::memory_order_seq_cst);
-    if (queued <= free && (free != 0 || !has_any_deque_jobs())) return growth::not_needed;
+    // A job on a deque may rely on a free one too. One is enough to count: whoever steals it looks again.
+    if (queued + (has_any_deque_jobs() ? 1 : 0) <= free) return growth::not_needed;
     try {
         start_thread();
         return growth::started;

@@ -85,6 +85,26 @@ TEST(parallel_for, calls_on_the_calling_thread_too_and_on_no_more_than_max_worke
     EXPECT_TRUE(threads.contains(std::this_thread::get_id()));
 }
 
+TEST(parallel_for, items_that_wait_for_each_other_get_all_threads_that_may_be_started) {
+    for (const bool is_one_busy : {false, true})
+        for (int round = 0; round < 50; ++round) {
+            std::latch door(1);
+            std::latch inside(1);
+            std::latch all(4);
+            thread_pool_executor pool(4);
+            future<void> busy;
+            if (is_one_busy) {
+                busy = pool.submit([&] {
+                    inside.count_down();
+                    door.wait();
+                });
+                inside.wait();
+            }
+            parallel_for(pool, 0, 4, [&](std::size_t) { all.arrive_and_wait(); }, {.grain = 1});
+            door.count_down();
+        }
+}
+
 TEST(parallel_for, does_all_by_itself_while_no_thread_of_the_pool_has_time) {
     for (const when_full policy : {when_full::block, when_full::fail, when_full::caller_runs}) {
         thread_pool_executor pool({.max_workers = 2, .queue_size = 1, .when_full = policy});
