@@ -212,6 +212,7 @@ void fork_server_process::start_worker(const std::shared_ptr<client>& pool, std:
         pool->send({.kind = server_event_kind::start_failed, .worker = worker, .status = errno});
         return;
     }
+    socket.reset();  // soon: while it is here, too, a task can be sent to a worker that is dead
     children_.emplace(pid, child{pool, worker});
     pool->send({.kind = server_event_kind::started, .pid = pid, .worker = worker});
 }

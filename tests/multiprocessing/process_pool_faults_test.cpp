@@ -115,6 +115,7 @@ TEST(process_pool_faults, an_idle_worker_that_is_killed_costs_nothing) {
     process_pool_executor pool(1);
     for (int i = 0; i < 20; ++i) {
         const pid_t pid = pool.submit([] { return ::getpid(); }).result();
+        wait_until_asleep(only_child());  // the fork server has no copy of the worker's socket any more
         const process_watch worker(pid);
         ::kill(pid, SIGKILL);
         ASSERT_TRUE(worker.ends_within(5'000));
@@ -467,6 +468,7 @@ TEST(process_pool_faults, a_forked_copy_does_not_drive_the_pool) {
 TEST(process_pool_faults, a_forked_copy_with_sockets_of_the_pool_costs_no_cpu_time) {
     process_pool_executor pool(1);
     const pid_t pid = pool.submit([] { return ::getpid(); }).result();
+    wait_until_asleep(only_child());  // the fork server has no copy of the worker's socket any more
     const pid_t copy = ::fork();
     if (copy == 0)
         for (;;) ::pause();
