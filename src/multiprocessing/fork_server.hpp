@@ -1,12 +1,12 @@
 #pragma once
 
+#include <tercet/multiprocessing/unique_fd.hpp>
+
 #include <sys/types.h>
 
 #include <cstdint>
 #include <mutex>
 #include <string>
-
-#include "unique_fd.hpp"
 
 namespace tercet::multiprocessing {
 

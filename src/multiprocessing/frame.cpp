@@ -1,8 +1,11 @@
 #include "frame.hpp"
 
+#include <tercet/multiprocessing/archive.hpp>
+
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -11,6 +14,57 @@ namespace tercet::multiprocessing {
 namespace {
 
 constexpr std::size_t small_frame = 64U << 10U;
+
+/// Room for the descriptors of a message.
+struct alignas(cmsghdr) control_room {
+    std::array<std::byte, CMSG_SPACE(max_descriptors * sizeof(int))> bytes;
+};
+
+void keep_descriptors(msghdr& message, std::vector<unique_fd>& kept) {
+    for (cmsghdr* head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
+        if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
+        const std::size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        std::array<int, max_descriptors> fds{};
+        std::memcpy(fds.data(), CMSG_DATA(head), count * sizeof(int));
+        std::array<unique_fd, max_descriptors> owned;
+        for (std::size_t i = 0; i < count; ++i) owned[i] = unique_fd(fds[i]);
+        for (std::size_t i = 0; i < count; ++i) kept.push_back(std::move(owned[i]));
+    }
+}
+
+/// Receives bytes, and the descriptors that come with them. As recv().
+ssize_t receive(int socket, std::span<std::byte> room, std::vector<unique_fd>& descriptors) {
+    control_room control;  // not cleared: the kernel says how much of it it has filled
+    iovec part{room.data(), room.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = control.bytes.size();
+    const ssize_t count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (count >= 0) keep_descriptors(message, descriptors);
+    return count;
+}
+
+ssize_t send_first(int socket, std::span<const std::byte> bytes, std::span<const unique_fd> descriptors) noexcept {
+    control_room control{};
+    const std::size_t size = descriptors.size() * sizeof(int);
+    iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = CMSG_SPACE(size);
+    cmsghdr* const head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(size);
+    for (std::size_t i = 0; i < descriptors.size(); ++i) {
+        const int fd = descriptors[i].get();
+        std::memcpy(CMSG_DATA(head) + i * sizeof fd, &fd, sizeof fd);
+    }
+    return ::sendmsg(socket, &message, MSG_NOSIGNAL);
+}
 
 }  // namespace
 
@@ -30,7 +84,7 @@ frame_reader::status frame_reader::read(int socket) {
             room = static_cast<std::size_t>(
                 std::min<std::uint64_t>(sizeof head_ + head_.size, std::max(small_frame, 2 * received_)));
         if (buffer_.size() < room) buffer_.resize(room);
-        const ssize_t count = ::recv(socket, buffer_.data() + received_, room - received_, 0);
+        const ssize_t count = receive(socket, {buffer_.data() + received_, room - received_}, descriptors_);
         if (count == 0) return status::closed;
         if (count < 0) {
             if (errno == EINTR) continue;
@@ -58,16 +112,20 @@ frame_reader::status frame_reader::check_head() noexcept {
 
 void frame_reader::next() noexcept {
     if (buffer_.capacity() > small_frame) buffer_ = byte_buffer();
+    descriptors_.clear();
     received_ = 0;
     has_head_ = false;
 }
 
-io_status send_bytes(int socket, std::span<const std::byte> bytes, std::size_t& sent) noexcept {
+io_status send_bytes(int socket, std::span<const std::byte> bytes, std::size_t& sent,
+                     std::span<const unique_fd> descriptors) noexcept {
     while (sent < bytes.size()) {
-        const ssize_t count = ::send(socket, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+        const bool has_descriptors = sent == 0 && !descriptors.empty();
+        const ssize_t count = has_descriptors ? send_first(socket, bytes, descriptors)
+                                              : ::send(socket, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
         if (count >= 0)
             sent += static_cast<std::size_t>(count);
-        else if (errno == EAGAIN || errno == ENOBUFS)
+        else if (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS)
             return io_status::blocked;
         else if (errno != EINTR)
             return io_status::closed;

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <tercet/multiprocessing/byte_buffer.hpp>
+#include <tercet/multiprocessing/unique_fd.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "socket.hpp"
 
@@ -55,6 +57,8 @@ public:
     std::span<const std::byte> payload() const noexcept {
         return buffer_.bytes().subspan(sizeof(frame_head), static_cast<std::size_t>(head_.size));
     }
+    /// What came with the frame. Fewer than were sent when this process could not take them all.
+    std::span<unique_fd> descriptors() noexcept { return descriptors_; }
     const char* problem() const noexcept { return problem_; }
     bool has_begun() const noexcept { return received_ != 0; }
 
@@ -66,13 +70,15 @@ private:
 
     std::uint64_t limit_;
     byte_buffer buffer_;
+    std::vector<unique_fd> descriptors_;
     std::size_t received_ = 0;
     frame_head head_;
     bool has_head_ = false;
     const char* problem_ = "";
 };
 
-/// Sends `bytes` from `sent` on, and moves `sent` along.
-io_status send_bytes(int socket, std::span<const std::byte> bytes, std::size_t& sent) noexcept;
+/// Sends `bytes` from `sent` on, and moves `sent` along. `descriptors`, at most `max_descriptors`, go with the first.
+io_status send_bytes(int socket, std::span<const std::byte> bytes, std::size_t& sent,
+                     std::span<const unique_fd> descriptors = {}) noexcept;
 
 }  // namespace tercet::multiprocessing

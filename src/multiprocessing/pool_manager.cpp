@@ -146,6 +146,7 @@ void pool_manager::handle_timeouts() {
         if (worker->at == stage::busy) {
             remote_task* const task = std::exchange(worker->task, nullptr);
             worker->outgoing = {};
+            worker->outgoing_descriptors = {};
             condemn(*worker, "its task took longer than it may");
             task->expire("took longer than it may; its worker is killed and replaced");
             task->discard();
@@ -202,7 +203,7 @@ bool pool_manager::give_task(worker_channel& worker) {
         worker.task = task;
         worker.deadline = task->deadline();
         complete_frame(task->request, frame_kind::run);
-        switch (worker.send(task->request.bytes())) {
+        switch (worker.send(task->request.bytes(), task->descriptors)) {
             case io_status::done:
                 on_sent(worker);
                 break;
@@ -263,7 +264,8 @@ bool pool_manager::start_worker() {
             return false;
         }
         worker->deadline = clock::now() + options_.start_timeout;
-        if (worker->send(initialize_frame_.bytes()) == io_status::blocked) watch(*worker, true);
+        if (worker->send(initialize_frame_.bytes(), options_.initializer.descriptors()) == io_status::blocked)
+            watch(*worker, true);
         workers_.emplace(id, std::move(worker));
         ++starting_;
         return true;

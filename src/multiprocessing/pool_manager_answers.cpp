@@ -17,8 +17,9 @@ namespace tercet::multiprocessing {
 /// The worker has its request whole, which is not needed any more.
 void pool_manager::on_sent(worker_channel& worker) {
     worker.outgoing = {};
+    worker.outgoing_descriptors = {};
     worker.sent = 0;
-    if (worker.task && !worker.task->can_retry()) worker.task->request = byte_buffer();
+    if (worker.task && !worker.task->can_retry()) worker.task->drop_request();
 }
 
 /// Reads what has come from the worker.
@@ -100,7 +101,8 @@ void pool_manager::on_answer(worker_channel& worker) {
     if (is_retried) {
         // its error is nobody's business
     } else if (worker.reader.head().kind == frame_kind::result) {
-        task->succeed(payload);
+        decoder in(payload, worker.reader.descriptors());
+        task->succeed(in);
     } else {
         std::exception_ptr error;
         try {

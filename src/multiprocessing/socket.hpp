@@ -1,9 +1,9 @@
 #pragma once
 
+#include <tercet/multiprocessing/unique_fd.hpp>
+
 #include <cstddef>
 #include <utility>
-
-#include "unique_fd.hpp"
 
 namespace tercet::multiprocessing {
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tercet/multiprocessing/process_pool_executor.hpp>
+#include <tercet/multiprocessing/unique_fd.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -9,8 +10,6 @@
 #include <map>
 #include <mutex>
 #include <string>
-
-#include "unique_fd.hpp"
 
 namespace tercet::multiprocessing {
 

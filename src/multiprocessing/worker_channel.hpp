@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tercet/multiprocessing/remote_task.hpp>
+#include <tercet/multiprocessing/unique_fd.hpp>
 
 #include <sys/types.h>
 
@@ -9,7 +10,6 @@
 #include <string>
 
 #include "frame.hpp"
-#include "unique_fd.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -26,13 +26,14 @@ struct worker_channel {
     worker_channel(std::uint64_t number, unique_fd connected, std::uint64_t message_limit)
         : id(number), socket(std::move(connected)), reader(message_limit) {}
 
-    /// Begins to send `frame`, which must stay until it is sent or the worker is gone.
-    io_status send(std::span<const std::byte> frame) noexcept {
+    /// Begins to send `frame` and what goes with it, which must stay until it is sent or the worker is gone.
+    io_status send(std::span<const std::byte> frame, std::span<const unique_fd> descriptors) noexcept {
         outgoing = frame;
+        outgoing_descriptors = descriptors;
         sent = 0;
         return send_more();
     }
-    io_status send_more() noexcept { return send_bytes(socket.get(), outgoing, sent); }
+    io_status send_more() noexcept { return send_bytes(socket.get(), outgoing, sent, outgoing_descriptors); }
 
     std::uint64_t id;
     pid_t pid = 0;  ///< 0 until it is known
@@ -42,6 +43,7 @@ struct worker_channel {
     std::string verdict;
     frame_reader reader;
     std::span<const std::byte> outgoing;
+    std::span<const unique_fd> outgoing_descriptors;
     std::size_t sent = 0;
     bool is_gone = false;           ///< it has ended; what it had sent is still read
     bool is_start_failure = false;  ///< it was condemned before it was ready

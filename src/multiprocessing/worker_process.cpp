@@ -22,6 +22,7 @@
 #include <limits>
 #include <stdexcept>
 #include <system_error>
+#include <vector>
 
 #include "end_process.hpp"
 #include "frame.hpp"
@@ -81,7 +82,7 @@ public:
             receive();
             if (reader_.head().kind != frame_kind::run) end_process(1);
             answer(frame_kind::result, [this](encoder& out) {
-                decoder in(reader_.payload());
+                decoder in(reader_.payload(), reader_.descriptors());
                 run_request(in, out);
             });
             flush_output();
@@ -105,7 +106,7 @@ private:
         answer(frame_kind::ready, [&](encoder&) {
             start_watcher(lifelines_);
             if (!reader_.payload().empty()) {
-                decoder in(reader_.payload());
+                decoder in(reader_.payload(), reader_.descriptors());
                 encoder ignored;
                 run_request(in, ignored);
             }
@@ -131,9 +132,11 @@ private:
             kind = frame_kind::error;
             out.buffer() = byte_buffer();
             out.buffer().resize(sizeof(frame_head));
+            out.take_descriptors();
             write_error(out, std::current_exception());
         }
         frame_ = std::move(out.buffer());
+        descriptors_ = out.take_descriptors();
         answer_kind(kind);
     }
 
@@ -150,7 +153,8 @@ private:
 
     void send() {
         std::size_t sent = 0;
-        if (send_bytes(socket_.get(), frame_.bytes(), sent) != io_status::done) end_process(1);
+        if (send_bytes(socket_.get(), frame_.bytes(), sent, descriptors_) != io_status::done) end_process(1);
+        descriptors_.clear();
         if (frame_.capacity() > kept_capacity) frame_ = byte_buffer();
     }
 
@@ -161,6 +165,7 @@ private:
     lifelines lifelines_{socket_.get(), parent_.get()};
     frame_reader reader_{std::numeric_limits<std::int64_t>::max()};
     byte_buffer frame_;
+    std::vector<unique_fd> descriptors_;
     std::uint64_t limit_ = 0;
 };
 

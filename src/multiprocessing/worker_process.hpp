@@ -1,6 +1,6 @@
 #pragma once
 
-#include "unique_fd.hpp"
+#include <tercet/multiprocessing/unique_fd.hpp>
 
 namespace tercet::multiprocessing {
 

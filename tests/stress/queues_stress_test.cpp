@@ -163,7 +163,7 @@ TEST(simple_queue_under_stress, may_go_as_soon_as_its_last_item_was_taken) {
         auto choices = run.choices();
         const std::uint64_t count = 1 + up_to(300, choices);
         auto items = std::make_unique<simple_queue<item>>();
-        std::jthread producer([&items, count, raw = items.get()] {
+        std::jthread producer([count, raw = items.get()] {
             for (std::uint64_t i = 0; i < count; ++i) raw->put(make_item(0, i));
         });
         for (std::uint64_t i = 0; i < count; ++i) ASSERT_EQ(items->get().number, i);

@@ -2,12 +2,15 @@
 
 #include <tercet/multiprocessing/byte_buffer.hpp>
 #include <tercet/multiprocessing/errors.hpp>
+#include <tercet/multiprocessing/unique_fd.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 namespace tercet::multiprocessing {
 
@@ -18,6 +21,10 @@ inline constexpr unsigned max_nesting = 1000;
 [[noreturn]] void throw_bad_count(std::uint64_t count, std::size_t left);
 [[noreturn]] void throw_bad_value(const char* what, std::uint64_t value);
 [[noreturn]] void throw_too_deep();
+[[noreturn]] void throw_no_descriptor();
+
+/// How many file descriptors may travel with one message; the kernel's limit (unix(7), SCM_RIGHTS).
+inline constexpr std::size_t max_descriptors = 253;
 
 /// Counts how deep an archive is in a value.
 class nesting {
@@ -54,11 +61,18 @@ public:
     void write_raw(const T& value) { write(&value, sizeof value); }
     void write_count(std::size_t count) { write_raw(static_cast<std::uint64_t>(count)); }
 
+    /// Sends a duplicate of `fd` beside the bytes: for the `serialize` of what is known by a file descriptor. Throws
+    /// `std::system_error` when `fd` is not open or there are too many, `std::length_error` beyond `max_descriptors`.
+    void write_descriptor(int fd);
+
     byte_buffer& buffer() noexcept { return buffer_; }
+    /// For transports: the descriptors that go with the bytes, in order.
+    std::vector<unique_fd> take_descriptors() noexcept { return std::exchange(descriptors_, {}); }
     unsigned& depth() noexcept { return depth_; }
 
 private:
     byte_buffer buffer_;
+    std::vector<unique_fd> descriptors_;
     unsigned depth_ = 0;
 };
 
@@ -71,6 +85,9 @@ public:
 
     explicit decoder(std::span<const std::byte> bytes) noexcept
         : position_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+    /// `descriptors`: those that came with the bytes; each is moved out of there when it is read.
+    decoder(std::span<const std::byte> bytes, std::span<unique_fd> descriptors) noexcept
+        : position_(bytes.data()), end_(bytes.data() + bytes.size()), descriptors_(descriptors) {}
 
     /// Reads the values, which must be the ones that were written, in order.
     template <class... T>
@@ -103,6 +120,14 @@ public:
         return static_cast<std::size_t>(count);
     }
 
+    /// The next of the descriptors, closed on exec.
+    unique_fd read_descriptor() {
+        if (descriptors_.empty()) throw_no_descriptor();
+        unique_fd next = std::move(descriptors_.front());
+        descriptors_ = descriptors_.subspan(1);
+        return next;
+    }
+
     /// Throws when bytes are left over.
     void expect_end() const;
 
@@ -111,6 +136,7 @@ public:
 private:
     const std::byte* position_;
     const std::byte* end_;
+    std::span<unique_fd> descriptors_;
     unsigned depth_ = 0;
 };
 

@@ -31,15 +31,25 @@ public:
     worker_initializer(Fn&& fn, Args&&... args) {  // NOLINT(google-explicit-constructor): .initializer = fn
         encoder out;
         remote_call_of<Fn, Args...>::encode_request(out, fn, args...);
-        request_ = std::make_shared<const byte_buffer>(std::move(out.buffer()));
+        auto descriptors = out.take_descriptors();
+        request_ = std::make_shared<const request_type>(std::move(out.buffer()), std::move(descriptors));
     }
 
     std::span<const std::byte> request() const noexcept {
-        return request_ ? request_->bytes() : std::span<const std::byte>();
+        return request_ ? request_->bytes.bytes() : std::span<const std::byte>();
+    }
+    std::span<const unique_fd> descriptors() const noexcept {
+        return request_ ? std::span<const unique_fd>(request_->descriptors) : std::span<const unique_fd>();
     }
 
 private:
-    std::shared_ptr<const byte_buffer> request_;
+    struct request_type {
+        request_type(byte_buffer&& request, std::vector<unique_fd>&& sent_with_it) noexcept
+            : bytes(std::move(request)), descriptors(std::move(sent_with_it)) {}
+        byte_buffer bytes;
+        std::vector<unique_fd> descriptors;
+    };
+    std::shared_ptr<const request_type> request_;
 };
 
 /// What `submit` does while the queue of a pool is full.
@@ -146,6 +156,7 @@ private:
             return result;
         }
         task->request = std::move(out.buffer());
+        task->descriptors = out.take_descriptors();
         task->add_reference();
         enqueue(*task);
         return result;

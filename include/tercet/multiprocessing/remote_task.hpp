@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace tercet::multiprocessing {
 
@@ -27,7 +27,7 @@ public:
     /// The call is given to a worker. False: it was cancelled; `discard` it.
     virtual bool begin() noexcept = 0;
     /// Finishes the future with the result in `answer`, or with the `decode_error` of reading it.
-    virtual void succeed(std::span<const std::byte> answer) noexcept = 0;
+    virtual void succeed(decoder& answer) noexcept = 0;
     /// Fails the call, unless it was cancelled.
     virtual void fail(std::exception_ptr error) noexcept = 0;
     /// Cancels the call, which no worker has.
@@ -54,6 +54,13 @@ public:
 
     /// A message frame; its head is filled in when it is sent.
     byte_buffer request;
+    std::vector<unique_fd> descriptors;  ///< that go with it
+    /// Lets go of what was sent.
+    void drop_request() noexcept {
+        request = byte_buffer();
+        descriptors.clear();
+    }
+
     /// Null for a call without options.
     std::unique_ptr<limits_type> limits;
     /// The queue's link, and its place among all: lower is first.
@@ -71,10 +78,9 @@ class task_of final : public future_state<typename Call::result_type>, public re
 public:
     bool begin() noexcept override { return !is_decided_.load(std::memory_order_acquire) && this->start(); }
 
-    void succeed(std::span<const std::byte> answer) noexcept override {
+    void succeed(decoder& in) noexcept override {
         std::exception_ptr error;
         try {
-            decoder in(answer);
             if constexpr (std::is_void_v<typename Call::result_type>) {
                 Call::decode_result(in);
                 this->emplace();
@@ -89,13 +95,13 @@ public:
     }
 
     void fail(std::exception_ptr error) noexcept override {
-        request = byte_buffer();
+        drop_request();
         if (decide() && this->start()) this->finish(std::move(error));
         this->release();
     }
 
     void discard() noexcept override {
-        request = byte_buffer();  // a future that is kept must not keep what the call held
+        drop_request();  // a future that is kept must not keep what the call held
         if (decide() && !this->cancel() && this->is_running()) this->finish_cancelled();  // begun, and put back
         this->release();
     }

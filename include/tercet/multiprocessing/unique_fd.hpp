@@ -6,7 +6,7 @@
 
 namespace tercet::multiprocessing {
 
-/// A file descriptor that is closed when its owner goes.
+/// A file descriptor that is closed when its owner goes. Not thread-safe.
 class unique_fd {
 public:
     unique_fd() noexcept = default;
