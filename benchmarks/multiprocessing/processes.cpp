@@ -1,0 +1,66 @@
+#include "processes.hpp"
+
+#include <time.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+
+namespace tercet::benchmarks {
+
+namespace {
+
+double cpu_ms(const std::vector<pid_t>& pids) {
+    double sum = 0;
+    for (const pid_t pid : pids) {
+        clockid_t clock = 0;
+        timespec used{};
+        const int error = ::clock_getcpuclockid(pid, &clock);
+        if (error != 0 || ::clock_gettime(clock, &used) != 0)
+            throw std::runtime_error("no CPU clock of process " + std::to_string(pid));
+        sum += static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6;
+    }
+    return sum;
+}
+
+}  // namespace
+
+std::vector<pid_t> family_of(pid_t pid) {
+    std::vector<pid_t> family{pid};
+    for (std::size_t i = 0; i < family.size(); ++i)
+        for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(family[i]) + "/task")) {
+            std::ifstream children(thread.path() / "children");
+            for (pid_t child = 0; children >> child;) family.push_back(child);
+        }
+    return family;
+}
+
+double idle_cpu(const std::vector<pid_t>& pids, int divisor) {
+    const double before = cpu_ms(pids);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10'000 / divisor));
+    return (cpu_ms(pids) - before) * divisor;
+}
+
+double private_memory(const std::vector<pid_t>& pids) {
+    double sum = 0;
+    for (const pid_t pid : pids) {
+        const std::string path = "/proc/" + std::to_string(pid) + "/smaps_rollup";
+        std::ifstream file(path);
+        int lines = 0;
+        for (std::string word; file >> word;) {
+            if (!word.starts_with("Private_")) continue;
+            double kib = 0;
+            file >> kib;
+            sum += kib;
+            ++lines;
+        }
+        if (lines == 0) throw std::runtime_error("nothing about memory in " + path);
+    }
+    return sum / static_cast<double>(pids.size());
+}
+
+}  // namespace tercet::benchmarks
