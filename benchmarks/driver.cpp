@@ -203,7 +203,8 @@ std::string short_form(double value) {
 }
 
 std::string ratio_of(const series& a, const series& b) {
-    return fmt::format("{:.2f}", median_of(a.figures) / median_of(b.figures));
+    const double to = median_of(b.figures);
+    return to == 0 ? "-" : fmt::format("{:.2f}", median_of(a.figures) / to);
 }
 
 void print_table(const std::vector<row_result>& rows, bool is_pinned) {

@@ -4,8 +4,7 @@ namespace tercet::benchmarks {
 
 namespace {
 
-const contender here =
-    python_pool<"loky", "start", "rtt", "rtt_idle", "tput", "array_copy", "sqrt4", "idle", "idle_memory">();
+const contender here = python_pool<"loky", "start", "rtt", "rtt_idle", "tput", "array_copy", "sqrt4">();
 
 }  // namespace
 

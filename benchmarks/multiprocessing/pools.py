@@ -1,7 +1,7 @@
 """pools.py POOL ROW: prints a figure of a process pool of Python, in the unit that the row has.
 
-For idle and idle_memory it prints the pids of two workers and waits to be killed. The work is that of work.hpp and
-tercet_pool.cpp.
+For idle and idle_memory it prints the pids of the two workers. It waits to be killed then, with its workers. The work
+is that of work.hpp and tercet_pool.cpp.
 """
 
 import array
@@ -16,6 +16,8 @@ import tempfile
 import threading
 import time
 import traceback
+
+from pool_calls import change_ends, count_call, hold, next_number, report_together, sum_of_roots
 
 CALLS = 20_000
 ITEMS = 100_000
@@ -57,42 +59,6 @@ class Loky(Executor):
 
 
 POOLS = {"mp.Pool": MpPool, "ProcessPoolExecutor": ProcessPoolExecutor, "forkserver": Forkserver, "loky": Loky}
-
-
-# What workers are called with.
-
-calls_here = 0
-
-
-def count_call():
-    global calls_here
-    calls_here += 1
-
-
-def report_together(path, flags):
-    os.close(os.open(path, flags))  # which waits for the other end
-    return os.getpid(), calls_here
-
-
-def hold(path):
-    fd = os.open(path, os.O_WRONLY)
-    os.write(fd, b"%8d" % os.getpid())
-    os.close(fd)
-    time.sleep(3600)
-
-
-def next_number(i):
-    return i + 1
-
-
-def change_ends(doubles):
-    doubles[0] += 1
-    doubles[-1] += 1
-    return doubles
-
-
-def sum_of_roots(n):
-    return sum(map(math.sqrt, range(n)))
 
 
 # The rows.
@@ -235,8 +201,9 @@ def sqrt4(make, path):
 
 
 def idle(make, path):
-    print(*ask_both(make(2), path)[0], flush=True)
-    signal.pause()
+    global idle_pool  # which is not to end with this function
+    idle_pool = make(2)
+    return "%d %d" % tuple(ask_both(idle_pool, path)[0])
 
 
 def recover(make, path):
@@ -268,7 +235,7 @@ def main(pool, row):
     finally:
         os.unlink(path)
         os.rmdir(directory)
-    signal.pause()  # until it is killed with its workers
+    signal.pause()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 #include "processes.hpp"
 
 #include <time.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -14,15 +16,20 @@ namespace tercet::benchmarks {
 
 namespace {
 
+double cpu_ms(clockid_t clock) {
+    timespec used{};
+    if (::clock_gettime(clock, &used) != 0) throw std::system_error(errno, std::generic_category(), "clock_gettime");
+    return static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6;
+}
+
 double cpu_ms(const std::vector<pid_t>& pids) {
     double sum = 0;
     for (const pid_t pid : pids) {
         clockid_t clock = 0;
-        timespec used{};
-        const int error = ::clock_getcpuclockid(pid, &clock);
-        if (error != 0 || ::clock_gettime(clock, &used) != 0)
-            throw std::runtime_error("no CPU clock of process " + std::to_string(pid));
-        sum += static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6;
+        if (const int error = ::clock_getcpuclockid(pid, &clock); error != 0)
+            throw std::system_error(error, std::generic_category(), "the CPU clock of process " + std::to_string(pid));
+        sum += cpu_ms(clock);
+        if (pid == ::getpid()) sum -= cpu_ms(CLOCK_THREAD_CPUTIME_ID);
     }
     return sum;
 }
@@ -40,6 +47,7 @@ std::vector<pid_t> family_of(pid_t pid) {
 }
 
 double idle_cpu(const std::vector<pid_t>& pids, int divisor) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // until all have gone to sleep
     const double before = cpu_ms(pids);
     std::this_thread::sleep_for(std::chrono::milliseconds(10'000 / divisor));
     return (cpu_ms(pids) - before) * divisor;

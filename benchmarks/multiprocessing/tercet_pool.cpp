@@ -83,7 +83,10 @@ public:
     }
     held_pool(const held_pool&) = delete;
     held_pool& operator=(const held_pool&) = delete;
-    ~held_pool() { multiprocessing::terminate_all(); }
+    ~held_pool() {
+        multiprocessing::terminate_all();
+        for (auto& each : held_calls) each.exception();  // which somebody has to read
+    }
 
     void hold_one() {
         held_calls.push_back(pool.submit(hold, pipe.path()));
