@@ -227,14 +227,14 @@ def main(pool, row):
     directory = tempfile.mkdtemp(prefix="tercet-benchmark-")
     path = os.path.join(directory, "pipe")
     os.mkfifo(path)
+    figure = ""  # what says that there is none
     try:
-        print(globals()[row](POOLS[pool], path), flush=True)
+        figure = globals()[row](POOLS[pool], path)
     except BaseException:
         traceback.print_exc()
-        print(flush=True)
-    finally:
-        os.unlink(path)
-        os.rmdir(directory)
+    os.unlink(path)
+    os.rmdir(directory)
+    print(figure, flush=True)
     signal.pause()
 
 

@@ -3,6 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
@@ -50,7 +51,7 @@ double idle_cpu(const std::vector<pid_t>& pids, int divisor) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));  // until all have gone to sleep
     const double before = cpu_ms(pids);
     std::this_thread::sleep_for(std::chrono::milliseconds(10'000 / divisor));
-    return (cpu_ms(pids) - before) * divisor;
+    return std::max(0.0, cpu_ms(pids) - before) * divisor;  // two clocks are not read at once
 }
 
 double private_memory(const std::vector<pid_t>& pids) {

@@ -35,8 +35,9 @@ public:
         ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
         ::posix_spawn_file_actions_addclose(&actions, ends[0]);
         ::posix_spawn_file_actions_addclose(&actions, ends[1]);
-        std::string words[] = {TERCET_PYTHON3, TERCET_POOLS_SCRIPT, pool, std::string(row)};
-        char* arguments[] = {words[0].data(), words[1].data(), words[2].data(), words[3].data(), nullptr};
+        std::string words[] = {TERCET_PYTHON3, "-B", TERCET_POOLS_SCRIPT, pool, std::string(row)};
+        char* arguments[] = {words[0].data(), words[1].data(), words[2].data(),
+                             words[3].data(), words[4].data(), nullptr};
         const int error = ::posix_spawn(&pid_, TERCET_PYTHON3, &actions, &attributes, arguments, ::environ);
         ::posix_spawn_file_actions_destroy(&actions);
         ::posix_spawnattr_destroy(&attributes);
