@@ -19,7 +19,7 @@ import traceback
 
 from pool_calls import change_ends, count_call, hold, next_number, report_together, sum_of_roots
 
-CALLS = 20_000
+CALLS = 10_000
 ITEMS = 100_000
 ROUND_TRIPS = 2_000
 
