@@ -112,15 +112,21 @@ public:
             work->discard();
             throw;
         }
-        if (!enqueue(*work, priority, give_up)) {
-            work->expire();
-            work->discard();
+        try {
+            if (!enqueue(*work, priority, give_up)) {
+                work->expire();
+                work->discard();
+            }
+        } catch (...) {
+            result.state().mark_read();  // its deadline may have passed meanwhile: the caller gets one error only
+            throw;
         }
         return result;
     }
 
     /// Calls `fn(args...)` on a thread of the pool, without a future: what it throws goes to the hook for errors that
-    /// nobody reads. Throws as `submit` does.
+    /// nobody reads. Where `fn` takes a `std::stop_token` first it gets one, which nobody can trigger. Throws as `submit`
+    /// does.
     template <class Fn, class... Args>
     void post(Fn&& fn, Args&&... args) {
         enqueue(*new posted_call<std::decay_t<Fn>, std::decay_t<Args>...>(std::forward<Fn>(fn),
@@ -137,7 +143,8 @@ public:
     ///         return left.join() + right;
     ///     }
     ///
-    /// At once when 256 calls of this thread wait already. From outside the pool it throws as `submit` does.
+    /// Where `fn` takes a `std::stop_token` it gets one: see `forked::request_stop`. At once when 256 calls of this
+    /// thread wait already. From outside the pool it throws as `submit` does.
     template <class Fn>
     forked<std::decay_t<Fn>> fork(Fn&& fn) {
         return forked<std::decay_t<Fn>>(*this, std::forward<Fn>(fn));
