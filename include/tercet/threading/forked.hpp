@@ -61,8 +61,8 @@ private:
 template <class Fn>
 class [[nodiscard]] forked final : private fork_point {
     static constexpr bool has_token = std::is_invocable_v<Fn&, std::stop_token>;
-    using result_type = typename std::conditional_t<has_token, std::invoke_result<Fn&, std::stop_token>,
-                                                    std::invoke_result<Fn&>>::type;
+    using result_type =
+        typename std::conditional_t<has_token, std::invoke_result<Fn&, std::stop_token>, std::invoke_result<Fn&>>::type;
     using value_type = std::conditional_t<std::is_void_v<result_type>, std::monostate, result_type>;
 
 public:

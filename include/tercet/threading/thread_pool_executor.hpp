@@ -182,18 +182,27 @@ private:
     void check_open() const;
     /// Whether a thread is free, or may be started.
     bool has_time() const noexcept;
-    /// Submits `fn` if a thread has time now; empty: none has.
+    /// Has `fn` called by a thread that has time now or, from a thread of the pool, until it is taken back; `result` is
+    /// done after that. Returns the job; null: none has.
     template <class Fn>
-    future<void> try_submit(Fn fn) noexcept {
-        if (!has_time()) return {};
+    job* offer(Fn fn, future<void>& result) noexcept {
+        if (!is_own_thread() && !has_time()) return nullptr;
         try {
-            auto [work, result] = make_call(std::move(fn));
-            if (enqueue(*work, 0, time_limit::clock::time_point::min())) return std::move(result);
+            auto [work, made] = make_call(std::move(fn));
+            made.state().mark_read();
+            if (offer_job(*work)) {
+                result = std::move(made);
+                return work;
+            }
             work->discard();
         } catch (...) {  // no room, no memory, no thread, or shut down meanwhile
         }
-        return {};
+        return nullptr;
     }
+    bool offer_job(job& work);
+    /// From a thread of the pool: drops what it has offered, and has cancelled, where that is not in the way of other
+    /// calls.
+    void drop_offered(job& work) noexcept;
 
     // For fork_point.
 
