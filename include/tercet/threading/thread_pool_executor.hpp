@@ -125,8 +125,8 @@ public:
     }
 
     /// Calls `fn(args...)` on a thread of the pool, without a future: what it throws goes to the hook for errors that
-    /// nobody reads. Where `fn` takes a `std::stop_token` first it gets one, which nobody can trigger. Throws as `submit`
-    /// does.
+    /// nobody reads. Where `fn` takes a `std::stop_token` first it gets one, which nobody can trigger. Throws as
+    /// `submit` does.
     template <class Fn, class... Args>
     void post(Fn&& fn, Args&&... args) {
         enqueue(*new posted_call<std::decay_t<Fn>, std::decay_t<Args>...>(std::forward<Fn>(fn),
@@ -156,9 +156,11 @@ public:
     /// `options.timeout` passes, and `invalid_state_error` when one of its own threads would have to wait for itself.
     void shutdown(shutdown_options options = {});
 
+    /// How many threads there may be.
     std::size_t max_workers() const noexcept;
     /// How many threads there are now.
     std::size_t workers() const;
+    /// What it does now and has done. In the child of a fork all is zero.
     thread_pool_statistics statistics() const;
 
     /// Whether the calling thread is one of this pool.
