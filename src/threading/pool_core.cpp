@@ -205,6 +205,25 @@ pool_worker* thread_pool_executor::core::fork(job& work) {
     return here;
 }
 
+bool thread_pool_executor::core::offer(job& work) noexcept {
+    work.is_forked = true;
+    if (!pool_worker::current()->deque.push(work)) return false;
+    sleepers_.wake_taker();
+    return true;
+}
+
+void thread_pool_executor::core::drop_offered(job& work) noexcept {
+    work_deque& own = pool_worker::current()->deque;
+    job* const newest = own.pop();
+    if (newest == &work) {
+        work.discard();
+    } else if (newest) {
+        own.push(*newest);  // there is room for it, and nobody may have seen it meanwhile
+        sleepers_.wake_taker();
+    }
+    job_left();
+}
+
 bool thread_pool_executor::core::is_far_from_full() const noexcept {
     if (options_.queue_size == thread_pool_options::unbounded) return true;
     return fifo_.size() + urgent_count_.load(std::memory_order_relaxed) +

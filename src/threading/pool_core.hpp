@@ -50,6 +50,10 @@ public:
 
     bool enqueue(job& work, int priority, time_point give_up);
     pool_worker* fork(job& work);
+    /// On a thread of the pool: `work` goes onto its deque, whatever the bound is. False: there is no room.
+    bool offer(job& work) noexcept;
+    /// The same thread takes it from there, unless something else lies above.
+    void drop_offered(job& work) noexcept;
     void shutdown(shutdown_options options);
     bool is_own_thread() const noexcept;
     /// Throws when no more calls are taken.

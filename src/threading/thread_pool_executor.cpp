@@ -38,6 +38,12 @@ void thread_pool_executor::check_open() const { core_->check_open(); }
 
 bool thread_pool_executor::has_time() const noexcept { return !core_->is_saturated(); }
 
+bool thread_pool_executor::offer_job(job& work) {
+    return core_->is_own_thread() ? core_->offer(work) : enqueue(work, 0, time_limit::clock::time_point::min());
+}
+
+void thread_pool_executor::drop_offered(job& work) noexcept { core_->drop_offered(work); }
+
 deadline_watch& thread_pool_executor::watch() { return core_->watch(); }
 
 pool_worker* thread_pool_executor::fork_job(job& work) { return core_->fork(work); }

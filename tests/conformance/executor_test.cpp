@@ -75,6 +75,10 @@ std::size_t third_time_lucky(const std::string& path) {
     return calls.size();
 }
 void note(const std::string& path) { std::ofstream(path, std::ios::app) << '.'; }
+void pass_and_note(const std::string& in, const std::string& out, const std::string& path) {
+    pass(in, out);
+    note(path);
+}
 int pass_at(int item, int gate, const std::string& in, const std::string& out) {
     return item == gate ? pass(in, out) : item;
 }
@@ -419,6 +423,28 @@ TYPED_TEST(executors, map_begins_nothing_more_when_it_is_left) {
         signpost::write(out.path(), 1);
         this->pool.shutdown();
         EXPECT_EQ(written.count(), 0U);
+    }
+}
+
+TYPED_TEST(executors, map_that_is_left_when_its_time_is_over_begins_nothing_more_and_lets_the_running_end) {
+    if constexpr (is_sequential<TypeParam>) {
+        GTEST_SKIP() << "nothing waits";
+    } else {
+        const signpost in;
+        const signpost out;
+        const notes written("written");
+        {
+            auto mapped = this->pool.map(
+                {.timeout = 1ms, .chunk_size = 1}, pass_and_note, std::vector<std::string>(20, in.path()),
+                std::vector<std::string>(20, out.path()), std::vector<std::string>(20, written.path));
+            in.next();
+            in.next();
+            EXPECT_THROW(*mapped.begin(), timeout_error);
+        }
+        signpost::write(out.path(), 1);
+        signpost::write(out.path(), 1);
+        this->pool.shutdown();
+        EXPECT_EQ(written.count(), 2U);
     }
 }
 

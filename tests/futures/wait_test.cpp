@@ -3,6 +3,7 @@
 #include <futures/test_promises.hpp>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 #include <thread>
 
@@ -52,6 +53,23 @@ TEST(wait, first_exception_without_one_waits_for_all) {
     });
     EXPECT_EQ(wait(given.futures, {.return_when = return_when::first_exception}).done.size(), 2U);
     producer.join();
+}
+
+TEST(wait, what_is_done_already_ends_it_at_once) {
+    test_promises given(3);
+    given.promises[1].set_result(1);
+    const auto begin = std::chrono::steady_clock::now();
+    const auto first = wait(given.futures, {.return_when = return_when::first_completed, .timeout = 20s});
+    ASSERT_EQ(first.done.size(), 1U);
+    EXPECT_EQ(first.done[0], &given.futures[1]);
+    given.fail(2);
+    const auto failed = wait(given.futures, {.return_when = return_when::first_exception, .timeout = 20s});
+    EXPECT_EQ(failed.done.size(), 2U);
+    EXPECT_EQ(failed.not_done.size(), 1U);
+    given.promises[0].set_result(0);
+    EXPECT_EQ(wait(given.futures, {.timeout = 20s}).done.size(), 3U);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+    EXPECT_TRUE(given.futures[2].exception() != nullptr);
 }
 
 TEST(wait, a_cancellation_counts_as_an_exception) {

@@ -2,16 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <optional>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
+#include "gate.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
+using tercet::threading::await_sleep_of;
 using tercet::threading::event;
+using tercet::threading::get_native_id;
 
 TEST(event, wait_returns_once_it_is_set_and_sees_what_was_done_before) {
     event ready;
@@ -59,6 +64,27 @@ TEST(event, all_waiters_of_a_set_wake_although_it_is_cleared_at_once) {
             std::this_thread::yield();
         }
     }
+}
+
+TEST(event, one_set_wakes_all_who_sleep_although_it_is_cleared_at_once) {
+    constexpr int waiters = 5;
+    event ready;
+    std::array<std::atomic<int>, waiters> ids{};
+    std::vector<std::jthread> threads;
+    for (auto& id : ids)
+        threads.emplace_back([&] {
+            id = get_native_id();
+            EXPECT_TRUE(ready.wait(20s));
+        });
+    for (auto& id : ids) {
+        while (id == 0) std::this_thread::yield();
+        await_sleep_of(id);
+    }
+    ready.set();
+    ready.clear();
+    threads.clear();
+    EXPECT_FALSE(ready.is_set());
+    EXPECT_FALSE(ready.wait(1ms));
 }
 
 TEST(event, may_be_destroyed_as_soon_as_wait_has_returned) {

@@ -4,8 +4,11 @@
 
 #include <atomic>
 #include <latch>
+#include <memory>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -73,6 +76,42 @@ TEST(forked, one_that_is_not_joined_is_waited_for_and_its_error_reported) {
     EXPECT_TRUE(has_run);
     EXPECT_EQ(reports, 1);
     set_unread_error_hook(before);
+}
+
+TEST(forked, a_function_that_takes_a_stop_token_gets_one_that_request_stop_triggers) {
+    thread_pool_executor pool(2);
+    auto call = pool.submit([&] {
+        std::latch has_begun(1);
+        auto endless = pool.fork([&](std::stop_token stop) {
+            has_begun.count_down();
+            while (!stop.stop_requested()) std::this_thread::yield();
+            return std::string("stopped");
+        });
+        has_begun.wait();  // on another thread
+        endless.request_stop();
+        auto here = pool.fork([](std::stop_token stop) { return stop.stop_possible() && !stop.stop_requested(); });
+        return here.join() ? endless.join() : std::string();
+    });
+    EXPECT_EQ(call.result(), "stopped");
+}
+
+TEST(forked, one_that_is_not_joined_is_asked_to_stop) {
+    thread_pool_executor pool(2);
+    for (const bool has_begun_elsewhere : {true, false}) {
+        bool was_asked = false;
+        auto call = pool.submit([&] {
+            std::latch has_begun(1);
+            auto endless = pool.fork([&](std::stop_token stop) {
+                has_begun.count_down();
+                while (!stop.stop_requested()) std::this_thread::yield();
+                was_asked = true;
+            });
+            if (has_begun_elsewhere) has_begun.wait();
+            throw std::runtime_error("before the join");
+        });
+        EXPECT_THROW(call.result(), std::runtime_error);
+        EXPECT_TRUE(was_asked);
+    }
 }
 
 TEST(forked, more_of_them_than_a_deque_holds_are_all_run) {

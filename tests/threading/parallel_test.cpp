@@ -1,9 +1,12 @@
 #include <tercet/futures/blocking_ban.hpp>
+#include <tercet/threading/event.hpp>
 #include <tercet/threading/parallel.hpp>
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <latch>
 #include <mutex>
@@ -16,6 +19,7 @@
 
 namespace {
 
+using namespace std::chrono_literals;
 using namespace tercet;
 using namespace tercet::threading;
 
@@ -105,6 +109,95 @@ TEST(parallel_for, items_that_wait_for_each_other_get_all_threads_that_may_be_st
         }
 }
 
+TEST(parallel_for, items_behind_one_that_takes_long_are_done_by_others) {
+    for (const bool is_inside : {false, true}) {
+        thread_pool_executor pool(2);
+        event others_are_done;
+        std::atomic<int> left{63};
+        bool were_done = false;
+        const auto work = [&] {
+            parallel_for(pool, 0, 64,
+                         [&](std::size_t i) {
+                             if (i == 0)
+                                 were_done = others_are_done.wait(20s);
+                             else if (--left == 0)
+                                 others_are_done.set();
+                         },
+                         {.grain = 1});
+        };
+        is_inside ? pool.submit(work).result() : work();
+        EXPECT_TRUE(were_done);
+    }
+}
+
+/// `parallel_for` on four threads, each of which comes to one item and waits there for its door; the caller's is the
+/// first one.
+struct team_of_four {
+    void run() {
+        const auto caller = std::this_thread::get_id();
+        parallel_for(pool, 0, 4,
+                     [&](std::size_t) {
+                         const std::size_t here = std::this_thread::get_id() == caller ? 0 : ++helpers;
+                         all.count_down();
+                         doors[here].wait();
+                     },
+                     {.grain = 1});
+    }
+    std::array<event, 4> doors;
+    std::atomic<std::size_t> helpers{0};
+    std::latch all{4};
+    thread_pool_executor pool{4};
+};
+
+TEST(parallel_for, does_not_wait_for_a_call_that_one_of_its_threads_has_taken_up) {
+    for (std::size_t first = 0; first < 4; ++first) {
+        event is_over;
+        event other_may_end;
+        std::latch other_has_begun(1);
+        team_of_four team;
+        std::latch busy_has_begun(1);
+        auto busy = team.pool.submit([&] {
+            busy_has_begun.count_down();
+            other_may_end.wait();
+        });
+        busy_has_begun.wait();
+        std::jthread caller([&] {
+            team.run();
+            is_over.set();
+        });
+        team.all.wait();
+        auto other = team.pool.submit([&] {
+            other_has_begun.count_down();
+            other_may_end.wait();
+        });
+        team.doors[first].set();  // that of the caller, or of a thread that takes up the other call
+        if (first != 0) other_has_begun.wait();
+        for (event& each : team.doors) each.set();
+        EXPECT_TRUE(is_over.wait(20s)) << first;
+        other_may_end.set();
+    }
+}
+
+TEST(parallel_for, does_not_wait_for_calls_that_its_items_have_submitted) {
+    thread_pool_executor pool(2);
+    event may_end;
+    std::latch is_busy(1);
+    auto busy = pool.submit([&] {
+        is_busy.count_down();
+        may_end.wait();
+    });
+    is_busy.wait();
+    event is_over;
+    auto call = pool.submit([&] {
+        parallel_for(pool, 0, 4, [&](std::size_t) { pool.post([&] { may_end.wait(); }); }, {.grain = 1});
+        is_over.set();
+    });
+    EXPECT_TRUE(is_over.wait(20s));
+    may_end.set();
+    call.result();
+    busy.result();
+}
+
 TEST(parallel_for, does_all_by_itself_while_no_thread_of_the_pool_has_time) {
     for (const when_full policy : {when_full::block, when_full::fail, when_full::caller_runs}) {
         std::latch go_on(1);
@@ -164,6 +257,40 @@ TEST(parallel_reduce, throws_what_an_item_threw) {
     thread_pool_executor pool(2);
     const auto item = [](std::size_t i) -> long { return i == 77 ? throw std::runtime_error("77") : 1; };
     EXPECT_THROW(parallel_reduce(pool, 0, 200, 0L, item, std::plus(), {.grain = 1}), std::runtime_error);
+}
+
+struct counted {
+    explicit counted(long number) : value(number) { note(); }
+    counted(counted&& other) noexcept : value(other.value) { note(); }
+    counted& operator=(counted&& other) noexcept = default;
+    ~counted() { --alive; }
+    static void note() {
+        const int now = ++alive;
+        int before = most;
+        while (now > before && !most.compare_exchange_weak(before, now)) {
+        }
+    }
+    long value;
+    static inline std::atomic<int> alive{0};
+    static inline std::atomic<int> most{0};
+};
+
+TEST(parallel_reduce, keeps_few_values_at_a_time) {
+    thread_pool_executor pool(2);
+    const auto caller = std::this_thread::get_id();
+    std::atomic<bool> caller_is_inside{false};
+    std::atomic<bool> helper_is_inside{false};
+    const auto item = [&](std::size_t i) {
+        (std::this_thread::get_id() == caller ? caller_is_inside : helper_is_inside) = true;
+        while (i % 16 == 0 || !caller_is_inside || !helper_is_inside) {  // they take turns
+            std::this_thread::yield();
+            if (caller_is_inside && helper_is_inside) break;
+        }
+        return counted(static_cast<long>(i));
+    };
+    const auto join = [](counted a, counted b) { return counted(a.value + b.value); };
+    EXPECT_EQ(parallel_reduce(pool, 0, 20'000, counted(0), item, join, {.grain = 1}).value, 199'990'000);
+    EXPECT_LT(counted::most, 50);
 }
 
 int unread_errors = 0;

@@ -11,6 +11,7 @@
 #include <functional>
 #include <latch>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -249,6 +250,44 @@ TEST(pool_queue, a_deadline_ends_the_wait_for_room) {
     full.door.open();
     full.pool.shutdown();
     EXPECT_FALSE(has_run);
+}
+
+std::atomic<int> unread_errors{0};
+
+TEST(pool_queue, a_submit_that_throws_after_its_deadline_reports_nothing_besides) {
+    unread_errors = 0;
+    const auto before =
+        set_unread_error_hook([](const std::exception_ptr&, std::string_view) noexcept { ++unread_errors; });
+    gate door;
+    std::latch is_inside(1);
+    thread_pool_executor full({.max_workers = 1, .queue_size = 1});
+    full.post([&] {
+        is_inside.count_down();
+        door.pass();
+    });
+    is_inside.wait();
+    // Deadlines pass in their order, so that of the call below has passed when this one has.
+    auto later = full.submit({.deadline = 200ms}, [] {});
+    thread_pool_executor outer(1);
+    std::latch has_begun(1);
+    gate may_wait;
+    auto refused = outer.submit([&] {
+        has_begun.count_down();
+        may_wait.pass();
+        static_cast<void>(full.submit({.deadline = 50ms}, [] {}));  // does the next call of `outer` meanwhile
+    });
+    has_begun.wait();
+    auto closing = outer.submit([&] {
+        full.shutdown({.wait = false});
+        static_cast<void>(later.wait());
+    });
+    may_wait.open();
+    EXPECT_THROW(refused.result(), executor_shutdown);
+    closing.result();
+    EXPECT_THROW(later.result(), timeout_error);
+    EXPECT_EQ(unread_errors, 0);
+    set_unread_error_hook(before);
+    door.open();
 }
 
 TEST(pool_queue, a_thread_of_another_pool_does_calls_of_that_one_while_it_waits_for_room) {

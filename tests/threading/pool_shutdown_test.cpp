@@ -57,14 +57,16 @@ TEST(pool_shutdown, can_cancel_what_is_queued_and_lets_the_running_end) {
     EXPECT_EQ(running.result(), 1);
 }
 
-TEST(pool_shutdown, without_waiting_still_does_the_queued_work) {
+TEST(pool_shutdown, without_waiting_still_does_the_queued_work_and_the_threads_leave_after_it) {
     gate door;
     thread_pool_executor pool(1);
     auto first = pool.submit([&] { door.pass(); });
     auto second = pool.submit([] { return 2; });
     pool.shutdown({.wait = false});
+    EXPECT_EQ(pool.workers(), 1U);
     door.open();
     EXPECT_EQ(second.result(), 2);
+    while (pool.workers() != 0) std::this_thread::yield();
 }
 
 TEST(pool_shutdown, two_threads_may_shut_it_down_at_once) {

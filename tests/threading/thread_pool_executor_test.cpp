@@ -20,6 +20,7 @@
 #include <optional>
 #include <set>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -249,6 +250,14 @@ TEST(thread_pool_executor, calls_without_a_future_run_and_their_errors_are_repor
     EXPECT_EQ(sum, 5050);
     EXPECT_EQ(reports, 1);
     set_unread_error_hook(before);
+}
+
+TEST(thread_pool_executor, a_call_without_a_future_may_take_a_stop_token) {
+    thread_pool_executor pool(1);
+    int seen = 0;
+    pool.post([&seen](std::stop_token stop, int number) { seen = stop.stop_requested() ? -1 : number; }, 4);
+    pool.shutdown();
+    EXPECT_EQ(seen, 4);
 }
 
 TEST(thread_pool_executor, threads_run_on_the_cpus_they_are_given) {

@@ -10,7 +10,8 @@
 
 namespace tercet::threading {
 
-/// A number of threads wait here for each other, again and again. When one of them gives up, all learn it.
+/// A number of threads wait here for each other, again and again. When one of them gives up, all learn it. Any thread
+/// may call anything.
 class barrier {
 public:
     /// `parties` threads pass together; the last one to come calls `action` first, while the others still wait.
@@ -35,9 +36,11 @@ public:
     /// Mends it and forgets who waits: for the child of a fork, in which those threads do not exist.
     void at_fork_reinit() noexcept;
 
+    /// How many threads pass together.
     std::size_t parties() const noexcept { return parties_; }
     /// How many threads wait now.
     std::size_t n_waiting() const noexcept;
+    /// It is broken: `wait` throws until `reset`.
     bool broken() const noexcept;
 
 private:

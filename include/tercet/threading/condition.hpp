@@ -53,6 +53,7 @@ public:
     /// Wakes up to `count` of those who wait, the longest first; those who come later are not meant.
     /// Throws `invalid_state_error` when the lock is not held, as `wait`.
     void notify(std::size_t count = 1);
+    /// Wakes all who wait. Throws as `notify`.
     void notify_all();
 
     /// Frees the lock and forgets who waits: for the child of a fork, in which those threads do not exist.

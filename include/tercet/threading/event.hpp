@@ -21,9 +21,11 @@ public:
 
     /// Sets the flag and wakes all who wait.
     void set() noexcept;
+    /// Whoever comes from here on waits for the next `set`.
     void clear() noexcept;
     /// Leaves the flag and forgets who waits: for the child of a fork, in which those threads do not exist.
     void at_fork_reinit() noexcept;
+    /// A moment later the answer may be another one.
     bool is_set() const noexcept { return is_set_.load(std::memory_order_acquire); }
 
 private:

@@ -7,7 +7,9 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <optional>
+#include <stop_token>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -53,11 +55,14 @@ private:
     parker own_;
 };
 
-/// A call that may run on another thread while its maker does something else. Stays where it was made.
-/// The destructor waits for a call that was not joined; an error of it is reported as unread.
+/// A call that may run on another thread while its maker does something else. Stays where it was made. One whose
+/// function takes a `std::stop_token` gets one.
+/// The destructor asks a call that was not joined to stop, and waits for it; an error of it is reported as unread.
 template <class Fn>
 class [[nodiscard]] forked final : private fork_point {
-    using result_type = std::invoke_result_t<Fn&>;
+    static constexpr bool has_token = std::is_invocable_v<Fn&, std::stop_token>;
+    using result_type =
+        typename std::conditional_t<has_token, std::invoke_result<Fn&, std::stop_token>, std::invoke_result<Fn&>>::type;
     using value_type = std::conditional_t<std::is_void_v<result_type>, std::monostate, result_type>;
 
 public:
@@ -67,15 +72,22 @@ public:
     }
     ~forked() {
         if (is_joined_) return;
+        request_stop();
         if (take_back_or_wait()) call();
         if (error_) report_unread_error(error_, "a forked call that was not joined");
+    }
+
+    /// Asks the call to stop, if it takes a `std::stop_token`. It is made nevertheless, and is to be joined as any
+    /// other. Any thread, while the object is there.
+    void request_stop() noexcept {
+        if constexpr (has_token) stop_.request_stop();
     }
 
     /// Returns what the call returned, and throws what it threw; runs it here if no other thread has begun. Once, on
     /// the thread that forked.
     result_type join() {
         is_joined_ = true;
-        if (take_back_or_wait()) return fn_();
+        if (take_back_or_wait()) return invoke();
         if (error_) std::rethrow_exception(error_);
         if constexpr (!std::is_void_v<result_type>) return std::move(*value_);
     }
@@ -88,15 +100,25 @@ private:
     void call() noexcept {
         try {
             if constexpr (std::is_void_v<result_type>)
-                fn_();
+                invoke();
             else
-                value_.emplace(fn_());
+                value_.emplace(invoke());
         } catch (...) {
             error_ = std::current_exception();
         }
     }
 
+    result_type invoke() {
+        if constexpr (has_token)
+            return std::invoke(fn_, stop_.get_token());
+        else
+            return std::invoke(fn_);
+    }
+
+    struct nothing {};
+
     Fn fn_;
+    [[no_unique_address]] std::conditional_t<has_token, std::stop_source, nothing> stop_;
     bool is_joined_ = false;
     std::optional<value_type> value_;
 };

@@ -39,6 +39,7 @@ public:
             throw_not_held();
     }
 
+    /// For the guards of the standard library. `unlock` throws as `release`.
     void lock() {
         if (word_.try_lock()) [[likely]]
             note_.acquired({});

@@ -2,15 +2,16 @@
 
 #include <tercet/futures/blocking_ban.hpp>
 #include <tercet/threading/quick_lock.hpp>
+#include <tercet/threading/shared_range.hpp>
 #include <tercet/threading/thread_pool_executor.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -26,73 +27,54 @@ struct parallel_options {
 
 namespace detail {
 
-/// What the threads of a parallel call share: the range, of which each takes a piece when it has done the one before,
-/// large ones first and small ones at the end (Polychronopoulos and Kuck, "Guided self-scheduling", 1987), and the
-/// first error. Pieces are no longer than some grains: where the first items are the expensive ones, one thread would
-/// be left with them.
-class shared_range {
+/// The values of parts of a range. Where two lie side by side, whoever adds the second joins them, so there are never
+/// many. Any thread.
+template <class T, class Join>
+class joined_parts {
 public:
-    shared_range(std::size_t begin, std::size_t end, std::size_t grain, std::size_t threads) noexcept
-        : next_(begin), end_(end), grain_(std::max<std::size_t>(1, grain)), threads_(threads) {}
-    shared_range(const shared_range&) = delete;
-    shared_range& operator=(const shared_range&) = delete;
+    struct part {
+        std::size_t from;
+        std::size_t to;
+        T value;
+    };
 
-    std::size_t grain() const noexcept { return grain_; }
-    bool is_exhausted() const noexcept { return next_.load(std::memory_order_relaxed) >= end_; }
+    explicit joined_parts(Join& join) noexcept : join_(join) {}
 
-    /// Does `do_items(from, to)` for the pieces that this thread gets, a grain at a time.
-    template <class Do>
-    void do_pieces(Do& do_items) noexcept {
-        try {
-            std::size_t at = next_.load(std::memory_order_relaxed);
-            while (at < end_) {
-                const std::size_t to = at + next_size(end_ - at);
-                if (!next_.compare_exchange_weak(at, to, std::memory_order_relaxed)) continue;
-                while (at < to && !has_failed_.load(std::memory_order_relaxed)) {
-                    const std::size_t stop = at + std::min(grain_, to - at);
-                    do_items(at, stop);
-                    at = stop;
+    /// Throws what `join` throws, and `std::bad_alloc`.
+    void add(part added) {
+        for (;;) {
+            std::optional<part> before;
+            std::optional<part> after;
+            {
+                const std::lock_guard guard(adding_);
+                auto place = std::ranges::lower_bound(parts_, added.from, {}, &part::from);
+                if (place != parts_.end() && place->from == added.to) {
+                    after.emplace(std::move(*place));
+                    place = parts_.erase(place);
                 }
-                at = next_.load(std::memory_order_relaxed);
+                if (place != parts_.begin() && std::prev(place)->to == added.from) {
+                    before.emplace(std::move(*std::prev(place)));
+                    parts_.erase(std::prev(place));
+                }
+                if (!before && !after) {
+                    parts_.insert(place, std::move(added));
+                    return;
+                }
             }
-        } catch (...) {
-            fail(std::current_exception());
+            if (before)
+                added = {before->from, added.to, std::invoke(join_, std::move(before->value), std::move(added.value))};
+            if (after)
+                added = {added.from, after->to, std::invoke(join_, std::move(added.value), std::move(after->value))};
         }
     }
 
-    /// Notes what goes wrong first. Pieces that have not begun by then do not begin, and what goes wrong later is
-    /// dropped. Any thread; `error` is seen by whoever joins it.
-    void fail(std::exception_ptr error) noexcept {
-        if (!has_failed_.exchange(true, std::memory_order_relaxed)) error_ = std::move(error);
-        next_.store(end_, std::memory_order_relaxed);
-    }
-    /// After all threads were joined.
-    void rethrow_failure() const {
-        if (error_) std::rethrow_exception(error_);
-    }
-
-    /// Whether another thread is of use; counts it then.
-    bool recruits() noexcept {
-        if (is_exhausted() || recruited_.load(std::memory_order_relaxed) >= threads_) return false;
-        return recruited_.fetch_add(1, std::memory_order_relaxed) < threads_;
-    }
+    /// When all is there: the value of the whole; null: it is empty.
+    T* whole() noexcept { return parts_.empty() ? nullptr : &parts_.front().value; }
 
 private:
-    static constexpr std::size_t most_grains = 32;
-
-    std::size_t next_size(std::size_t left) const noexcept {
-        if (grain_ >= left) return left;
-        const std::size_t most = grain_ < left / most_grains ? grain_ * most_grains : left;
-        return std::clamp(left / (2 * threads_), grain_, most);
-    }
-
-    alignas(64) std::atomic<std::size_t> next_;
-    alignas(64) std::size_t end_;
-    std::size_t grain_;
-    std::size_t threads_;
-    std::atomic<std::size_t> recruited_{1};  // the caller
-    std::atomic<bool> has_failed_{false};
-    std::exception_ptr error_;
+    Join& join_;
+    quick_lock adding_;
+    std::vector<part> parts_;  // in their order
 };
 
 }  // namespace detail
@@ -105,8 +87,32 @@ public:
     parallel_team(const parallel_team&) = delete;
     parallel_team& operator=(const parallel_team&) = delete;
 
-    /// Finds the grain by doing the first items: doubles how many until they take long enough. Moves `begin` to where
-    /// it stopped.
+    /// The range that is left when the grain has been found, by doing the first items, where none is given.
+    template <class Do>
+    shared_range make_range(std::size_t begin, std::size_t end, parallel_options options, Do& do_items) {
+        const std::size_t given = options.grain;
+        const std::size_t grain = given != 0 ? given : measure_grain(begin, end, do_items);
+        return shared_range(begin, end, grain, given != 0 ? given : grain / 16, pool_.max_workers());
+    }
+
+    /// Calls `take_part(portion)` on the calling thread and on as many others as are of use for `range` and have time;
+    /// returns when all that began have ended. It must not throw.
+    template <class TakePart>
+    void share(shared_range& range, TakePart& take_part) {
+        recruit(range, range[0], take_part);
+        finish(range);
+    }
+
+private:
+    /// What was offered to other threads and may be taken back.
+    struct offer_type {
+        shared_range::portion* theirs = nullptr;
+        job* work = nullptr;  // null: nobody is to be had
+    };
+
+    static constexpr std::chrono::nanoseconds long_enough{2'000};
+
+    /// Doubles how many items are done until they take long enough. Moves `begin` to where it stopped.
     template <class Do>
     static std::size_t measure_grain(std::size_t& begin, std::size_t end, Do& do_items) {
         std::size_t count = 1;
@@ -123,47 +129,27 @@ public:
         return count;
     }
 
-    /// Calls `take_part()` on the calling thread and on as many others as are of use for `range` and have time; returns
-    /// when all that began have ended. It must not throw.
+    /// Takes part, after it has woken two others, who wake two others each, so all are there soon. Does not wait for
+    /// them: that is up to the caller, so nobody else begins a call of the pool before he is through with this one.
     template <class TakePart>
-    void share(detail::shared_range& range, TakePart& take_part) {
-        if (pool_.is_own_thread()) return recruit(range, take_part);
-        auto first = offer(range, take_part);
-        auto second = offer(range, take_part);
-        take_part();
-        finish(second);
-        finish(first);
+    void recruit(shared_range& range, shared_range::portion& mine, TakePart& take_part) noexcept {
+        const offer_type first = offer(range, take_part);
+        const offer_type second = offer(range, take_part);
+        take_part(mine);
+        take_back(second);
+        take_back(first);
     }
-
-private:
-    static constexpr std::chrono::nanoseconds long_enough{2'000};
-
-    /// On a thread of the pool: it and those that it wakes wake two others each, so all are there soon.
     template <class TakePart>
-    void recruit(detail::shared_range& range, TakePart& take_part) {
-        const auto work = [this, &range, &take_part] { recruit(range, take_part); };
-        if (!range.recruits()) return take_part();
-        auto first = pool_.fork(work);
-        if (!range.recruits()) {
-            take_part();
-        } else {
-            auto second = pool_.fork(work);
-            take_part();
-            second.join();
-        }
-        first.join();
+    offer_type offer(shared_range& range, TakePart& take_part) noexcept {
+        shared_range::portion* const theirs = range.recruit();
+        if (!theirs) return {};
+        const auto work = [this, &range, &take_part, theirs] { recruit(range, *theirs, take_part); };
+        return {theirs, pool_.offer(work, theirs->helper)};
     }
-
-    /// From outside. Empty: no other thread is of use, or none is to be had. A pool may have callers run what it has no
-    /// room for.
-    template <class TakePart>
-    future<void> offer(detail::shared_range& range, TakePart& take_part) noexcept {
-        if (!range.recruits()) return {};
-        return pool_.try_submit(
-            [this, &range, &take_part] { pool_.is_own_thread() ? recruit(range, take_part) : take_part(); });
-    }
+    /// What nobody has begun will not begin.
+    void take_back(const offer_type& offered) noexcept;
     /// Nobody is in the call any more, or will be.
-    static void finish(future<void>& offered) noexcept;
+    void finish(shared_range& range) noexcept;
 
     thread_pool_executor& pool_;
 };
@@ -171,9 +157,11 @@ private:
 /// Calls `body(i)` for every `i` from `begin` up to `end`, in any order, on the calling thread and on those of `pool`
 /// that have time, together `max_workers` at most; returns when all are done. When calls throw, the first of their
 /// errors is thrown after what had begun has ended; what had not begun is left out, and further errors are dropped. May
-/// be called on a thread of the pool. Does not wait for room in a full queue. Throws `executor_shutdown` or
-/// `broken_thread_pool` where the pool takes no calls; when it breaks later, the caller does all. Throws
-/// `invalid_state_error` on the thread of an event loop, and on that of another pool whose stack is nearly used up.
+/// be called on a thread of the pool, which may do other calls of the pool while it waits for the last items of others;
+/// they wait for nobody. An item that waits for a later one waits for ever where no other thread has time. Does not
+/// wait for room in a full queue. Throws `executor_shutdown` or `broken_thread_pool` where the pool takes no calls;
+/// when it breaks later, the caller does all. Throws `invalid_state_error` on the thread of an event loop, and on that
+/// of another pool whose stack is nearly used up.
 ///
 ///     parallel_for(pool, 0, pixels.size(), [&](std::size_t i) { pixels[i] = shade(i); });
 template <class Body>
@@ -185,9 +173,8 @@ void parallel_for(thread_pool_executor& pool, std::size_t begin, std::size_t end
         for (std::size_t i = from; i < to; ++i) body(i);
     };
     parallel_team team(pool, "parallel_for");
-    if (options.grain == 0) options.grain = parallel_team::measure_grain(begin, end, do_items);
-    detail::shared_range range(begin, end, options.grain, pool.max_workers());
-    auto take_part = [&]() noexcept { range.do_pieces(do_items); };
+    auto range = team.make_range(begin, end, options, do_items);
+    auto take_part = [&](shared_range::portion& mine) noexcept { range.do_pieces(mine, do_items); };
     team.share(range, take_part);
     range.rethrow_failure();
 }
@@ -208,48 +195,33 @@ template <class T, class Item, class Join>
             return value;
         };
         parallel_team team(pool, "parallel_reduce");
-        if (options.grain == 0) {
-            auto do_items = [&](std::size_t from, std::size_t to) { first = join(std::move(first), reduce(from, to)); };
-            options.grain = parallel_team::measure_grain(begin, end, do_items);
-        }
+        auto do_first = [&](std::size_t from, std::size_t to) { first = join(std::move(first), reduce(from, to)); };
+        auto range = team.make_range(begin, end, options, do_first);
 
-        // What lies side by side is joined by the thread that did it, the rest in the end.
-        struct part {
-            std::size_t from;
-            std::size_t to;
-            T value;
-        };
-        quick_lock adding;
-        std::vector<part> parts;
-        detail::shared_range range(begin, end, options.grain, pool.max_workers());
-        auto take_part = [&]() noexcept {
-            std::optional<part> mine;
-            const auto add_mine = [&] {
-                if (!mine) return;
-                const std::lock_guard guard(adding);
-                parts.push_back(std::move(*mine));
-                mine.reset();
-            };
+        using parts_type = detail::joined_parts<T, Join>;
+        parts_type parts(join);
+        auto take_part = [&](shared_range::portion& portion) noexcept {
+            std::optional<typename parts_type::part> mine;
             auto do_items = [&](std::size_t from, std::size_t to) {
                 if (mine && mine->to == from) {
                     mine->value = join(std::move(mine->value), reduce(from, to));
                     mine->to = to;
                     return;
                 }
-                add_mine();
-                mine.emplace(part{from, to, reduce(from, to)});
+                if (mine) parts.add(std::move(*mine));
+                mine.reset();
+                mine.emplace(typename parts_type::part{from, to, reduce(from, to)});
             };
-            range.do_pieces(do_items);
+            range.do_pieces(portion, do_items);
             try {
-                add_mine();
+                if (mine) parts.add(std::move(*mine));
             } catch (...) {
                 range.fail(std::current_exception());
             }
         };
         team.share(range, take_part);
         range.rethrow_failure();
-        std::ranges::sort(parts, {}, &part::from);
-        for (part& each : parts) first = join(std::move(first), std::move(each.value));
+        if (T* const whole = parts.whole()) first = join(std::move(first), std::move(*whole));
         return first;
     }
 

@@ -30,6 +30,7 @@ public:
     /// Throws `invalid_state_error` when the calling thread does not own it.
     void release();
 
+    /// For the guards of the standard library. `unlock` throws as `release`.
     void lock() { acquire({}, {}); }
     void unlock() { release(); }
     bool try_lock() { return acquire(std::chrono::seconds(0), {}); }

@@ -26,6 +26,7 @@ public:
     /// than one, or more than can be counted.
     void release(std::ptrdiff_t count = 1);
 
+    /// For the guards of the standard library, which hold one permit.
     void lock() { acquire(); }
     bool try_lock() { return acquire(std::chrono::seconds(0)); }
     void unlock() { release(); }

@@ -51,8 +51,9 @@ protected:
 };
 
 /// All threads that are alive: the main thread, those of this module, and foreign ones that have called
-/// `current_thread`, in the order in which they became known.
+/// `current_thread`, in the order in which they became known. Any thread.
 std::vector<thread_handle> enumerate();
+/// How many they are: the size of what `enumerate` returns. Any thread.
 std::size_t active_count();
 
 /// The calling thread. A foreign one becomes known as a dummy thread, until it ends.

@@ -112,15 +112,21 @@ public:
             work->discard();
             throw;
         }
-        if (!enqueue(*work, priority, give_up)) {
-            work->expire();
-            work->discard();
+        try {
+            if (!enqueue(*work, priority, give_up)) {
+                work->expire();
+                work->discard();
+            }
+        } catch (...) {
+            result.state().mark_read();  // its deadline may have passed meanwhile: the caller gets one error only
+            throw;
         }
         return result;
     }
 
     /// Calls `fn(args...)` on a thread of the pool, without a future: what it throws goes to the hook for errors that
-    /// nobody reads. Throws as `submit` does.
+    /// nobody reads. Where `fn` takes a `std::stop_token` first it gets one, which nobody can trigger. Throws as
+    /// `submit` does.
     template <class Fn, class... Args>
     void post(Fn&& fn, Args&&... args) {
         enqueue(*new posted_call<std::decay_t<Fn>, std::decay_t<Args>...>(std::forward<Fn>(fn),
@@ -137,7 +143,8 @@ public:
     ///         return left.join() + right;
     ///     }
     ///
-    /// At once when 256 calls of this thread wait already. From outside the pool it throws as `submit` does.
+    /// Where `fn` takes a `std::stop_token` it gets one: see `forked::request_stop`. At once when 256 calls of this
+    /// thread wait already. From outside the pool it throws as `submit` does.
     template <class Fn>
     forked<std::decay_t<Fn>> fork(Fn&& fn) {
         return forked<std::decay_t<Fn>>(*this, std::forward<Fn>(fn));
@@ -149,9 +156,11 @@ public:
     /// `options.timeout` passes, and `invalid_state_error` when one of its own threads would have to wait for itself.
     void shutdown(shutdown_options options = {});
 
+    /// How many threads there may be.
     std::size_t max_workers() const noexcept;
     /// How many threads there are now.
     std::size_t workers() const;
+    /// What it does now and has done. In the child of a fork all is zero.
     thread_pool_statistics statistics() const;
 
     /// Whether the calling thread is one of this pool.
@@ -175,18 +184,27 @@ private:
     void check_open() const;
     /// Whether a thread is free, or may be started.
     bool has_time() const noexcept;
-    /// Submits `fn` if a thread has time now; empty: none has.
+    /// Has `fn` called by a thread that has time now or, from a thread of the pool, until it is taken back; `result` is
+    /// done after that. Returns the job; null: none has.
     template <class Fn>
-    future<void> try_submit(Fn fn) noexcept {
-        if (!has_time()) return {};
+    job* offer(Fn fn, future<void>& result) noexcept {
+        if (!is_own_thread() && !has_time()) return nullptr;
         try {
-            auto [work, result] = make_call(std::move(fn));
-            if (enqueue(*work, 0, time_limit::clock::time_point::min())) return std::move(result);
+            auto [work, made] = make_call(std::move(fn));
+            made.state().mark_read();
+            if (offer_job(*work)) {
+                result = std::move(made);
+                return work;
+            }
             work->discard();
         } catch (...) {  // no room, no memory, no thread, or shut down meanwhile
         }
-        return {};
+        return nullptr;
     }
+    bool offer_job(job& work);
+    /// From a thread of the pool: drops what it has offered, and has cancelled, where that is not in the way of other
+    /// calls.
+    void drop_offered(job& work) noexcept;
 
     // For fork_point.
 
