@@ -9,15 +9,25 @@
 
 namespace tercet::multiprocessing {
 
+namespace {
+
+[[noreturn]] void throw_not_open(int fd) {
+    throw std::invalid_argument(fmt::format("wait_ready: file descriptor {} is not open", fd));
+}
+
+}  // namespace
+
 std::vector<std::size_t> wait_ready(std::span<const waitable> objects, time_limit limit) {
     std::vector<pollfd> waited;
     waited.reserve(objects.size());
-    for (const auto& each : objects) waited.push_back({each.fileno(), POLLIN, 0});
+    for (const auto& each : objects) {
+        if (each.fileno() < 0) throw_not_open(each.fileno());  // poll would overlook it
+        waited.push_back({each.fileno(), POLLIN, 0});
+    }
     poll_until(waited, limit.deadline());
     std::vector<std::size_t> ready;
     for (std::size_t i = 0; i < waited.size(); ++i) {
-        if ((waited[i].revents & POLLNVAL) != 0 || waited[i].fd < 0)
-            throw std::invalid_argument(fmt::format("wait_ready: file descriptor {} is not open", waited[i].fd));
+        if ((waited[i].revents & POLLNVAL) != 0) throw_not_open(waited[i].fd);
         if (waited[i].revents != 0) ready.push_back(i);
     }
     return ready;

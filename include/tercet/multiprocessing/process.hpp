@@ -30,7 +30,7 @@ struct process_options {
 /// standard error. Standard input is empty; SIGINT has its default effect, so Ctrl-C ends it.
 ///
 ///     auto [here, there] = pipe();
-///     process worker({.name = "worker"}, [](connection& line, int n) { line.send(n * n); }, there, 7);
+///     process worker({.name = "worker"}, [](connection line, int n) { line.send(n * n); }, there, 7);
 ///     worker.start();
 ///     here.recv<int>();
 class process : public process_handle {
