@@ -203,11 +203,12 @@ std::string short_form(double value) {
 }
 
 std::string ratio_of(const series& a, const series& b) {
-    return fmt::format("{:.2f}", median_of(a.figures) / median_of(b.figures));
+    const double to = median_of(b.figures);
+    return to == 0 ? "-" : fmt::format("{:.2f}", median_of(a.figures) / to);
 }
 
 void print_table(const std::vector<row_result>& rows, bool is_pinned) {
-    fmt::print("{:<15} {:<15} {:>10} {:>10} {:>10}  {:<4} {:<14} {}\n", "row", "contender", "median", "min", "max",
+    fmt::print("{:<15} {:<19} {:>10} {:>10} {:>10}  {:<4} {:<14} {}\n", "row", "contender", "median", "min", "max",
                "unit", is_pinned ? "" : "tercet / limit", is_pinned ? "tercet / parked" : "tercet / best peer");
     for (const auto& each : rows) {
         const series* const ours = each.find(us);
@@ -215,7 +216,7 @@ void print_table(const std::vector<row_result>& rows, bool is_pinned) {
         const series* const floor = each.find(limit);
         for (const auto& one : each.contenders) {
             if (one.figures.empty()) {
-                fmt::print("{:<15} {:<15} {:>10}\n", each.what->id, one.what->contender, "failed");
+                fmt::print("{:<15} {:<19} {:>10}\n", each.what->id, one.what->contender, "failed");
                 continue;
             }
             const auto [min, max] = std::ranges::minmax(one.figures);
@@ -226,7 +227,7 @@ void print_table(const std::vector<row_result>& rows, bool is_pinned) {
                 if (is_pinned && median_of(ours->figures) > pinned_limit * median_of(other->figures))
                     ratio += fmt::format(", more than {}", pinned_limit);
             }
-            const std::string line = fmt::format("{:<15} {:<15} {:>10} {:>10} {:>10}  {:<4} {:<14} {}", each.what->id,
+            const std::string line = fmt::format("{:<15} {:<19} {:>10} {:>10} {:>10}  {:<4} {:<14} {}", each.what->id,
                                                  one.what->contender, short_form(median_of(one.figures)),
                                                  short_form(min), short_form(max), each.what->unit, to_limit, ratio);
             fmt::print("{}\n", line.substr(0, line.find_last_not_of(' ') + 1));

@@ -10,7 +10,7 @@ namespace tercet::benchmarks {
 /// Something to measure. Every figure is a time, or memory, so less is better.
 struct row {
     std::string_view id;
-    std::string_view unit;    ///< "ns", "us", "ms" or "B"
+    std::string_view unit;    ///< "ns", "us", "ms", "B" or "KiB"
     std::string_view parked;  ///< the contender that sleeps at once, for `--pinned`; empty: not looked at there
 };
 

@@ -81,11 +81,13 @@ bool future_base::wait(time_limit limit) const {
         helper->check_wait(&waited);
         return wait_helping(*helper, waited, limit.deadline());
     }
+    const auto deadline = limit.deadline();
+    if (waited.work_instead_of_waiting(deadline)) return true;
     thread_waiter waiter;
     if (!waited.attach(waiter)) return true;
     const bool has_time = limit.is_forever() || *limit.duration() > adaptive_spin::longest;
     if (has_time && spin_for_results.until([&] { return waiter.thread.try_park(); })) return true;
-    if (waiter.thread.park(limit.deadline())) return true;
+    if (waiter.thread.park(deadline)) return true;
     if (waited.detach(waiter)) return waited.is_done();
     // The result came in the last moment, and another thread is on its way to the waiter, which must stay until it is
     // there.

@@ -152,13 +152,16 @@ void future_state_base::fire_all(std::uintptr_t word, finish_observer* observer)
         list = node;
         node = next;
     }
-    if (callbacks && observer) observer->callbacks_follow();
-    for (continuation* list : {waiters, callbacks}) {
-        while (list) {
-            continuation* const node = list;
-            list = list->next;
-            node->fire(*node);
-        }
+    // The observer is told first: once the waiters have fired, it may be gone.
+    if (callbacks && observer && observer->takes_over(callbacks)) callbacks = nullptr;
+    for (continuation* list : {waiters, callbacks}) run_callbacks(list);
+}
+
+void future_state_base::run_callbacks(continuation* callbacks) noexcept {
+    while (callbacks) {
+        continuation* const node = callbacks;
+        callbacks = callbacks->next;
+        node->fire(*node);
     }
 }
 

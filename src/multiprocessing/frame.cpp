@@ -79,7 +79,7 @@ void complete_frame(byte_buffer& frame, frame_kind kind, std::uint64_t detail) {
 frame_reader::status frame_reader::read(int socket) {
     for (;;) {
         if (has_head_ && received_ == sizeof head_ + head_.size) return status::complete;
-        std::size_t room = small_frame;
+        std::size_t room = sizeof head_;  // no more, for the next frame may follow
         if (has_head_)
             room = static_cast<std::size_t>(
                 std::min<std::uint64_t>(sizeof head_ + head_.size, std::max(small_frame, 2 * received_)));
@@ -92,10 +92,6 @@ frame_reader::status frame_reader::read(int socket) {
         }
         received_ += static_cast<std::size_t>(count);
         if (!has_head_ && received_ >= sizeof head_ && check_head() == status::malformed) return status::malformed;
-        if (has_head_ && received_ > sizeof head_ + head_.size) {
-            problem_ = "bytes after the end of a message";
-            return status::malformed;
-        }
     }
 }
 

@@ -16,13 +16,16 @@ namespace tercet::multiprocessing {
 enum class frame_kind : std::uint32_t {
     // To a worker.
     initialize = 1,  ///< first of all: a request to run before the first task, or nothing
-    run,             ///< a request
+    run,             ///< a request that is too large for the ring
     // From a worker.
     ready,         ///< it waits for its first task
     start_failed,  ///< an exception, from the initializer
-    result,        ///< what the function returned
-    error,         ///< an exception
+    result,        ///< what the function returned, too large for the ring
+    error,         ///< an exception, too large for the ring
 };
+
+/// With `initialize` come two descriptors before those of the request: the worker's segment, and the pool's eventfd.
+inline constexpr std::size_t initialize_descriptors = 2;
 
 /// What stands in front of each message between a pool and a worker.
 struct frame_head {
@@ -37,8 +40,8 @@ struct frame_head {
 /// Fills in the head of a frame that was built with room for it.
 void complete_frame(byte_buffer& frame, frame_kind kind, std::uint64_t detail = 0);
 
-/// Receives one frame at a time. Each side waits for the other's answer before it sends again, so nothing may follow a
-/// frame. The memory for a frame grows with what has come of it, not with what its head announces.
+/// Receives one frame at a time, and nothing of what follows it. The memory for a frame grows with what has come of it,
+/// not with what its head announces.
 class frame_reader {
 public:
     explicit frame_reader(std::uint64_t limit) noexcept : limit_(limit) {}

@@ -1,43 +1,47 @@
-// One thread owns everything here; others reach it through the queue only.
+// One mutex guards everything here. The pool's thread starts workers, hears of their ends, watches time limits, and
+// sleeps whenever it can. Tasks are given out by whoever has put one into the queue or read an answer; answers are read
+// by the pool's thread, or by a thread that waits for one of them (drive), which saves two wake-ups each way.
 //
 // Stages of a worker, and what leads from one to the next:
 //
 //   starting --ready--> idle --task--> busy --answer--> idle ... --queue closed--> leaving --exited--> gone
-//       any stage --malformed frame, deadline--> condemned --exited--> gone
+//       any stage --malformed message, deadline--> condemned --exited--> gone
 //       any stage --exited--> gone
 //
 // A worker is gone when the fork server says so, never when its socket closes: only the server knows how it ended. What
-// it had sent before is still in the socket then, and is read first, so an answer that was complete counts. At most one
-// task is with a worker, and only a worker that is ready gets one: its death costs that task and no other.
+// it had written before is still in the ring and in the socket then, and is read first, so an answer that was complete
+// counts. A worker may have several short tasks in its ring (pool_manager_tasks.cpp); it claims each before it begins,
+// so its death costs the one that it had claimed, and the others go back into the queue.
 //
-// If the fork server goes, its workers are killed by the kernel and nobody learns how they ended: their tasks fail with
-// that reason, and the next task starts a new server.
+// If the fork server goes, its workers are killed by the kernel and nobody learns how they ended: the tasks that they
+// had begun fail with that reason, and the next task starts a new server.
 //
 // A task that takes longer than it may is failed and taken off its worker, which is condemned. A task that may be made
 // again goes in front of the queue when it threw or when its worker died; it keeps its request until its last attempt.
 // Where the queue is closed and workers are leaving, one is started for it all the same.
 //
-// Whatever a worker sends is input from outside: a frame that is not allowed in its stage, too large or without its
+// Whatever a worker sends is input from outside: a message that is not allowed in its stage, too large or without its
 // mark condemns it.
 //
-// Futures are finished here, so their callbacks run on this thread. They may submit to the pool; they never run in the
-// middle of a change to the state above, which is why a task is taken off its worker before it is finished.
+// Futures are finished without the mutex, since their callbacks may submit; a task is taken off its worker before.
+// Callbacks run on the pool's thread only: another thread that reads answers hands them over (ended_callbacks_), as it
+// does with tasks that ended otherwise (ended_).
 //
-// What workers say, and their end, is in pool_manager_answers.cpp.
+// The answers of workers are in pool_manager_answers.cpp, their start and their end in pool_manager_workers.cpp.
 
 #include "pool_manager.hpp"
 
-#include <tercet/multiprocessing/remote_exception.hpp>
-
 #include <fmt/format.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <system_error>
+
+#include "pool_manager_epoll.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -45,24 +49,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t queue_tag = 0;
-constexpr std::uint64_t server_tag = 1;
-constexpr std::uint64_t first_worker_id = 2;
+constexpr auto stream_interval = 50us;   // between looks while many answers come
+constexpr std::size_t stream_from = 16;  // answers in a look
 
-constexpr int allowed_start_failures = 3;
-constexpr auto patience = 5s;  // with workers that were told to leave
-
-void watch_fd(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t tag) {
-    epoll_event event{};
-    event.events = events;
-    event.data.u64 = tag;
-    if (::epoll_ctl(epoll, operation, fd, &event) != 0)
-        throw std::system_error(errno, std::system_category(), "process_pool_executor: epoll_ctl");
-}
-
-/// Of a task that no worker has.
-const char* reason_of_expiry(const remote_task& task) {
-    return task.limits->has_begun ? "took longer than it may" : "had not begun in time";
+unique_fd make_eventfd() {
+    unique_fd made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!made) throw std::system_error(errno, std::system_category(), "process_pool_executor: eventfd");
+    return made;
 }
 
 }  // namespace
@@ -73,9 +66,11 @@ pool_manager::pool_manager(const process_pool_options& options, task_queue& queu
       report_(report),
       max_workers_(options.max_workers),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      bell_(make_eventfd()),
       next_id_(first_worker_id) {
     if (!epoll_) throw std::system_error(errno, std::system_category(), "process_pool_executor: epoll_create1");
     watch_fd(epoll_.get(), EPOLL_CTL_ADD, queue_.wake_fd(), EPOLLIN, queue_tag);
+    watch_fd(epoll_.get(), EPOLL_CTL_ADD, bell_.get(), EPOLLIN, bell_tag);
     initialize_frame_.resize(sizeof(frame_head));
     const auto request = options.initializer.request();
     initialize_frame_.append(request.data(), request.size());
@@ -83,75 +78,129 @@ pool_manager::pool_manager(const process_pool_options& options, task_queue& queu
 }
 
 void pool_manager::run() noexcept {
+    lock_type lock(mutex_);
     try {
         for (;;) {
-            turn();
+            turn(lock);
             if (is_finished()) break;
-            wait_for_events();
+            wait_for_events(lock);
         }
     } catch (const std::exception& e) {
+        if (!lock.owns_lock()) lock.lock();
         give_up(fmt::format("the pool's own thread failed: {}", e.what()));
+        finish_ended(lock);
     }
     close_socket(server_.socket);
+    epoll_.reset();
+    bell_.reset();
+    queue_.release_wake();
 }
 
-void pool_manager::turn() {
+void pool_manager::turn(lock_type& lock) {
     handle_timeouts();
     end_expired();
     if (queue_.size() != 0 && std::exchange(is_leaving_, false)) leave_deadline_ = clock::time_point::max();
-    for (;;) {
-        assign_tasks();
-        const std::size_t waiting = start_workers();
-        const bool has_use_for_a_task = !idle_.empty() || workers_.size() < max_workers_;
-        if (!has_use_for_a_task || queue_.ask_for_wake(idle_.empty() ? waiting : 0)) break;
-    }
+    take_back_stuck();
+    assign_tasks();
+    start_workers();
     request_kills();
     if (queue_.is_closed() && queue_.size() == 0) leave();
+    finish_ended(lock);
 }
 
-void pool_manager::wait_for_events() {
+void pool_manager::wait_for_events(lock_type& lock) {
+    const std::size_t answers = read_all_answers(lock);
+    is_streaming_ = answers >= stream_from;
+    if (!is_streaming_ && (answers != 0 || !ask_for_bells())) return;  // there may be something to do now
+
     auto until = std::min(leave_deadline_, queue_.next_deadline());
-    if (queue_.size() != 0 && next_start_ > clock::now()) until = std::min(until, next_start_);
+    const auto now = clock::now();
+    if (queue_.size() != 0 && next_start_ > now) until = std::min(until, next_start_);
+    if (queue_.size() != 0 && !idle_.empty()) until = std::min<clock::time_point>(until, now + look_every);
     for (const auto& [id, worker] : workers_) {
         until = std::min(until, worker->deadline);
-        if (worker->is_kill_due) until = std::min(until, clock::now() + 10ms);
+        if (worker->is_kill_due) until = std::min(until, now + 10ms);
+        if (worker->task_count > 1) until = std::min(until, now + look_every);
+        if (worker->exit && !worker->is_being_read) until = now;
     }
-    int milliseconds = -1;
-    if (until != clock::time_point::max()) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
-        milliseconds = static_cast<int>(std::clamp<decltype(left)>(left, 0, 60'000));
+    if (ended_.first() || ended_callbacks_ || is_finished()) until = now;
+    if (is_streaming_) {
+        for (const auto& [id, worker] : workers_)
+            if (!worker->has_driver) worker->ask_for(answer_signal::none);
+        until = std::min<clock::time_point>(until, now + stream_interval);
     }
+    const auto limit = until == clock::time_point::max() ? -1ns : std::max<std::chrono::nanoseconds>(until - now, 0ns);
+
     std::array<epoll_event, 64> events{};
-    const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), milliseconds);
+    wanted_look_ = clock::time_point::max();
+    sleeps_until_ = until;
+    lock.unlock();
+    const int count = wait_for_fds(epoll_.get(), events, limit);
+    lock.lock();
+    sleeps_until_ = clock::time_point::min();
     for (int i = 0; i < count; ++i) {
         const auto& event = events[static_cast<std::size_t>(i)];
         const std::uint64_t tag = event.data.u64;  // a copy, since the kernel's struct is packed
         if (tag == queue_tag) {
             queue_.clear_wake();
+        } else if (tag == bell_tag) {
+            std::uint64_t rung = 0;
+            [[maybe_unused]] const auto read = ::read(bell_.get(), &rung, sizeof rung);
         } else if (tag == server_tag) {
-            on_server_readable();
+            on_server_readable(lock);
         } else if (const auto found = workers_.find(tag); found != workers_.end()) {
-            worker_channel& worker = *found->second;
-            if ((event.events & EPOLLOUT) != 0) on_worker_writable(worker);
-            if ((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read_frames(worker);
+            const channel_pointer worker = found->second;
+            if ((event.events & EPOLLOUT) != 0) on_worker_writable(*worker);
+            if ((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read_frames(worker, lock);
         }
     }
+    read_all_answers(lock);
+    finish_ended(lock);
+}
+
+/// Asks each worker to ring the bell with its next answer. False: there are answers already.
+bool pool_manager::ask_for_bells() noexcept {
+    bool is_quiet = true;
+    for (const auto& [id, worker] : workers_) {
+        if (worker->has_driver) continue;
+        worker->ask_for(answer_signal::ring_bell);
+        if (has_readable_answer(*worker)) is_quiet = false;
+    }
+    return is_quiet;
+}
+
+/// Returns how many there were.
+std::size_t pool_manager::read_all_answers(lock_type& lock) {
+    std::size_t total = 0;
+    looked_at_.clear();
+    for (const auto& [id, worker] : workers_)
+        if (worker->exit && !worker->is_being_read)
+            looked_at_.push_back(worker);
+        else if (!worker->has_driver && has_readable_answer(*worker))
+            looked_at_.push_back(worker);
+    for (const auto& worker : looked_at_)
+        if (const auto exit = worker->exit; exit && !worker->is_being_read)
+            on_exit(worker, *exit, lock);
+        else
+            total += read_answers(worker, lock);
+    looked_at_.clear();
+    return total;
 }
 
 void pool_manager::handle_timeouts() {
     const auto now = clock::now();
     for (const auto& [id, worker] : workers_) {
-        if (worker->deadline > now) continue;
+        if (worker->deadline > now || worker->is_being_read) continue;
         worker->deadline = clock::time_point::max();
-        if (worker->at == stage::busy) {
-            remote_task* const task = std::exchange(worker->task, nullptr);
+        if (remote_task* const task = take_first(*worker)) {
             worker->outgoing = {};
             worker->outgoing_descriptors = {};
             condemn(*worker, "its task took longer than it may");
-            task->expire("took longer than it may; its worker is killed and replaced");
-            task->discard();
+            if (worker->has_driver) worker->wake_waiter();
+            end_task(*task, nullptr, "took longer than it may; its worker is killed and replaced");
             continue;
         }
+        if (worker->at != stage::starting) continue;
         if (!has_hello_) {
             fork_server::instance().give_up(server_.generation);
             give_up(fmt::format("the fork server did not answer within {} ms", options_.start_timeout.count()));
@@ -172,299 +221,30 @@ void pool_manager::handle_timeouts() {
 /// Fails the tasks that have waited too long.
 void pool_manager::end_expired() {
     auto expired = queue_.take_expired();
-    while (remote_task* const task = expired.pop()) {
-        task->expire(reason_of_expiry(*task));
-        task->discard();
-    }
+    while (remote_task* const task = expired.pop()) end_task(*task, nullptr, reason_of_expiry(*task));
 }
 
-// Tasks and workers.
-
-void pool_manager::assign_tasks() {
-    while (!idle_.empty()) {
-        worker_channel& worker = *idle_.back();
-        if (!give_task(worker)) return;
-    }
-}
-
-/// Makes an idle worker busy. False: there is no task.
-bool pool_manager::give_task(worker_channel& worker) {
-    while (remote_task* const task = queue_.pop()) {
-        const auto now = clock::now();
-        if (task->deadline() <= now) task->expire(reason_of_expiry(*task));
-        if (!task->begin()) {
-            task->discard();
-            continue;
+/// Finishes what has ended otherwise than by an answer.
+void pool_manager::finish_ended(lock_type& lock) noexcept {
+    while (ended_.first() || ended_callbacks_) {
+        auto ended = std::move(ended_);
+        continuation* const callbacks = std::exchange(ended_callbacks_, nullptr);
+        lock.unlock();
+        while (remote_task* const task = ended.pop()) {
+            if (task->expiry_text) task->expire(task->expiry_text);
+            if (task->failure)
+                task->fail(std::exchange(task->failure, nullptr));
+            else
+                task->discard();
         }
-        if (task->limits && !std::exchange(task->limits->has_begun, true))
-            task->limits->deadline = std::min(task->limits->deadline, task->limits->options.timeout.deadline(now));
-        std::erase(idle_, &worker);
-        worker.at = stage::busy;
-        worker.task = task;
-        worker.deadline = task->deadline();
-        complete_frame(task->request, frame_kind::run);
-        switch (worker.send(task->request.bytes(), task->descriptors)) {
-            case io_status::done:
-                on_sent(worker);
-                break;
-            case io_status::blocked:
-                watch(worker, true);
-                break;
-            case io_status::closed:
-                if (worker.sent != 0) break;  // the server is about to say how the worker ended
-                worker.task = nullptr;        // nothing of it has left
-                worker.deadline = clock::time_point::max();
-                worker.at = stage::leaving;
-                queue_.put_back(*task);
-                break;
-        }
-        return true;
-    }
-    return false;
-}
-
-bool pool_manager::may_start_worker() const {
-    return !is_broken_ && !is_leaving_ && workers_.size() < max_workers_ && next_start_ <= clock::now();
-}
-
-/// Starts workers for the tasks that wait, and returns how many do.
-std::size_t pool_manager::start_workers() {
-    const std::size_t waiting = queue_.size();
-    while (waiting > idle_.size() + starting_ && may_start_worker())
-        if (!start_worker()) break;
-    return waiting;
-}
-
-/// One more worker can come, work and go without asking for memory, in the lack of which its task could be lost.
-void pool_manager::make_room_for_worker() {
-    idle_.reserve(workers_.size() + 1);
-    const std::lock_guard lock(report_.mutex);
-    report_.pids.reserve(workers_.size() + 1);
-}
-
-/// Asks the fork server for a worker. False: not now.
-bool pool_manager::start_worker() {
-    try {
-        if (!server_.socket) {
-            auto fresh = fork_server::instance().connect();
-            watch_fd(epoll_.get(), EPOLL_CTL_ADD, fresh.socket.get(), EPOLLIN, server_tag);
-            server_ = std::move(fresh);
-            has_hello_ = false;
-        }
-        auto [ours, theirs] = make_socket_pair();
-        set_nonblocking(ours.get());
-        const std::uint64_t id = next_id_++;
-        auto worker = std::make_unique<worker_channel>(id, std::move(ours), options_.max_message_bytes);
-        make_room_for_worker();
-        watch_fd(epoll_.get(), EPOLL_CTL_ADD, worker->socket.get(), EPOLLIN, id);
-        const server_request request{.kind = server_request_kind::start_worker, .worker = id};
-        if (send_record(server_.socket.get(), &request, sizeof request, theirs.get()) != io_status::done) {
-            close_socket(worker->socket);
-            next_start_ = clock::now() + 10ms;  // too many at once, or the server is gone, which its socket will tell
-            return false;
-        }
-        worker->deadline = clock::now() + options_.start_timeout;
-        if (worker->send(initialize_frame_.bytes(), options_.initializer.descriptors()) == io_status::blocked)
-            watch(*worker, true);
-        workers_.emplace(id, std::move(worker));
-        ++starting_;
-        return true;
-    } catch (const std::system_error& e) {
-        next_start_ = clock::now() + 50ms;
-        note_start_failure(e.what());
-        return false;
-    }
-}
-
-/// A worker could not be started, or died before it was ready.
-void pool_manager::note_start_failure(std::string reason) {
-    last_reason_ = std::move(reason);
-    ++start_failures_;
-    if (start_failures_ < allowed_start_failures) return;
-    if (ready_ != 0) {
-        next_start_ = clock::now() + 1s;  // the others go on
-        return;
-    }
-    if (starting_ != 0) {
-        next_start_ = clock::time_point::max();  // until those that are starting have shown whether any can
-        return;
-    }
-    break_down(fmt::format("process_pool_executor: {} workers running could not be started, the last one: {}",
-                           start_failures_, last_reason_));
-}
-
-void pool_manager::on_worker_writable(worker_channel& worker) {
-    const auto status = worker.send_more();
-    if (status != io_status::blocked) watch(worker, false);
-    if (status == io_status::done) on_sent(worker);
-}
-
-/// Sees to it that the worker is killed; what it says does not count any more.
-void pool_manager::condemn(worker_channel& worker, std::string verdict) {
-    if (worker.at == stage::condemned) return;
-    worker.verdict = std::move(verdict);
-    if (worker.at == stage::starting) {
-        --starting_;
-        worker.is_start_failure = true;
-    } else {
-        --ready_;
-    }
-    std::erase(idle_, &worker);
-    worker.at = stage::condemned;
-    worker.is_kill_due = true;
-    worker.deadline = clock::time_point::max();
-    // The socket stays open until the worker is gone: it must see the kill, not its end of the line.
-    if (worker.socket) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker.socket.get(), nullptr);
-    publish_pids();
-}
-
-void pool_manager::request_kills() {
-    if (!server_.socket) return;
-    for (const auto& [id, worker] : workers_) {
-        if (!worker->is_kill_due) continue;
-        const server_request request{.kind = server_request_kind::kill_worker, .worker = id};
-        worker->is_kill_due = send_record(server_.socket.get(), &request, sizeof request) == io_status::blocked;
-    }
-}
-
-void pool_manager::watch(worker_channel& worker, bool for_room) {
-    if (!worker.socket || worker.waits_for_room == for_room) return;
-    worker.waits_for_room = for_room;
-    watch_fd(epoll_.get(), EPOLL_CTL_MOD, worker.socket.get(), for_room ? EPOLLIN | EPOLLOUT : EPOLLIN, worker.id);
-}
-
-// The fork server.
-
-void pool_manager::on_server_readable() {
-    while (server_.socket) {
-        server_event event;
-        switch (receive_record(server_.socket.get(), &event, sizeof event)) {
-            case io_status::done:
-                on_server_event(event);
-                break;
-            case io_status::blocked:
-                return;
-            case io_status::closed:
-                on_server_lost();
-                return;
-        }
-    }
-}
-
-void pool_manager::on_server_event(const server_event& event) {
-    if (event.kind == server_event_kind::hello) {
-        has_hello_ = event.token == server_.token;
-        if (has_hello_) fork_server::instance().note_answer(server_.generation);
-        return;
-    }
-    if (event.kind == server_event_kind::usage) {
-        const std::lock_guard lock(report_.mutex);
-        report_.usage.cpu_seconds += event.cpu_seconds;
-        report_.usage.peak_rss_bytes += event.peak_rss_bytes;
-        usage_is_known_ = true;
-        return;
-    }
-    const auto found = workers_.find(event.worker);
-    if (found == workers_.end()) return;
-    worker_channel& worker = *found->second;
-    if (event.kind == server_event_kind::started) {
-        worker.pid = event.pid;
-    } else if (event.kind == server_event_kind::exited) {
-        on_exit(worker, event);
-    } else if (event.kind == server_event_kind::start_failed) {
-        if (worker.at == stage::starting) --starting_;
-        close_socket(worker.socket);
-        workers_.erase(found);
-        next_start_ = clock::now() + 50ms;
-        note_start_failure(fmt::format("fork: {}", std::strerror(event.status)));
-    }
-}
-
-void pool_manager::on_server_lost() {
-    close_socket(server_.socket);
-    const auto ending = fork_server::instance().end_of(server_.generation);
-    const auto lost = std::exchange(workers_, {});
-    const bool was_starting = starting_ != 0;
-    for (const auto& [id, worker] : lost) {
-        worker->is_gone = true;
-        read_frames(*worker);
-        close_socket(worker->socket);
-    }
-    idle_.clear();
-    starting_ = ready_ = 0;
-    publish_pids();
-    for (const auto& [id, worker] : lost)
-        fail_task(*worker, fmt::format("the fork server had ended ({}), and workers end with it", ending.text), 0, -1);
-    if (ending.was_terminated)
-        break_down(fmt::format("process_pool_executor: {}", ending.text));
-    else if (was_starting || !has_hello_)
-        note_start_failure(fmt::format("the fork server ended: {}", ending.text));
-}
-
-// The end.
-
-/// The queue is closed and empty: workers leave as soon as they are idle.
-void pool_manager::leave() {
-    if (!is_leaving_) {
-        is_leaving_ = true;
-        leave_deadline_ = clock::time_point::max();
-    }
-    for (worker_channel* const worker : idle_) {
-        worker->at = stage::leaving;
-        ::shutdown(worker->socket.get(), SHUT_WR);
-    }
-    idle_.clear();
-    const bool is_busy = std::ranges::any_of(workers_, [](const auto& each) {
-        return each.second->at == stage::busy || each.second->at == stage::starting;
-    });
-    if (!is_busy && leave_deadline_ == clock::time_point::max()) leave_deadline_ = clock::now() + patience;
-    if (workers_.empty() && server_.socket && !usage_is_asked_) {
-        const server_request request{.kind = server_request_kind::report_usage};
-        usage_is_asked_ = send_record(server_.socket.get(), &request, sizeof request) == io_status::done;
+        future_state_base::run_callbacks(callbacks);
+        lock.lock();
     }
 }
 
 bool pool_manager::is_finished() const {
-    return is_leaving_ && workers_.empty() && (usage_is_known_ || !server_.socket);
-}
-
-/// Fails everything that waits; what runs may go on to its end.
-void pool_manager::break_down(const std::string& reason) {
-    if (std::exchange(is_broken_, true)) return;
-    queue_.break_down(reason);
-    auto tasks = queue_.take_all();
-    while (remote_task* const task = tasks.pop()) task->fail(std::make_exception_ptr(broken_process_pool(reason)));
-    for (const auto& [id, worker] : workers_)
-        if (worker->at == stage::starting) condemn(*worker, "the pool is broken");
-}
-
-/// Leaves the workers to the fork server, which kills them when it sees that the pool is gone.
-void pool_manager::give_up(const std::string& reason) {
-    break_down(fmt::format("process_pool_executor: {}", reason));
-    close_socket(server_.socket);
-    const auto lost = std::exchange(workers_, {});
-    for (const auto& [id, worker] : lost) close_socket(worker->socket);
-    idle_.clear();
-    starting_ = ready_ = 0;
-    publish_pids();
-    for (const auto& [id, worker] : lost) fail_task(*worker, reason, 0, -1);
-}
-
-/// Lets a socket go that was watched, and tells the other side. Closing alone would do neither while a copy of this
-/// process, made by fork(), has the socket too.
-void pool_manager::close_socket(unique_fd& socket) noexcept {
-    if (!socket) return;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket.get(), nullptr);
-    ::shutdown(socket.get(), SHUT_RDWR);
-    socket.reset();
-}
-
-void pool_manager::publish_pids() {
-    const std::lock_guard lock(report_.mutex);
-    report_.pids.clear();
-    for (const auto& [id, worker] : workers_)
-        if (worker->pid != 0 && (worker->at == stage::idle || worker->at == stage::busy))
-            report_.pids.push_back(worker->pid);
+    return is_leaving_ && workers_.empty() && !ended_.first() && !ended_callbacks_ &&
+           (usage_is_known_ || !server_.socket);
 }
 
 }  // namespace tercet::multiprocessing

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tercet/futures/adaptive_spin.hpp>
 #include <tercet/multiprocessing/process_pool_executor.hpp>
 
 #include <chrono>
@@ -24,78 +25,133 @@ struct pool_report {
     pool_resource_usage usage;
 };
 
-/// The pool's own thread: starts workers, gives them tasks, and finishes futures.
+/// The pool's workers and its thread: starts workers, gives them tasks, and finishes futures.
 class pool_manager {
 public:
     /// Throws `std::system_error`.
     pool_manager(const process_pool_options& options, task_queue& queue, pool_report& report);
 
-    /// Works until the queue is closed and empty and all workers are gone.
+    /// Works until the queue is closed and empty and all workers are gone. On a thread of its own.
     void run() noexcept;
+
+    /// A task was put into the queue: gives what waits to workers that have time for it. Any thread.
+    void on_submitted() noexcept;
+
+    /// Reads the answers of the worker that has `task`, until the task is over or `deadline` passes, unless another
+    /// thread does that. Returns whether the task is over. Any thread but the pool's.
+    bool drive(remote_task& task, std::chrono::steady_clock::time_point deadline) noexcept;
 
 private:
     using clock = std::chrono::steady_clock;
     using stage = worker_channel::stage;
+    using lock_type = std::unique_lock<std::mutex>;
+    using channel_pointer = std::shared_ptr<worker_channel>;
 
-    void turn();
-    void wait_for_events();
+    /// Hands callbacks over to the pool's thread.
+    class callback_collector final : public finish_observer {
+    public:
+        explicit callback_collector(pool_manager& pool) noexcept;
+        bool takes_over(continuation* callbacks) noexcept override;
+
+    private:
+        pool_manager& pool_;
+    };
+
+    static constexpr std::chrono::milliseconds look_every{1};  ///< at workers that have several tasks
+
+    // The pool's thread.
+    void turn(lock_type& lock);
+    void wait_for_events(lock_type& lock);
+    bool ask_for_bells() noexcept;
+    std::size_t read_all_answers(lock_type& lock);
     void handle_timeouts();
+    void end_expired();
+    void finish_ended(lock_type& lock) noexcept;
+    bool is_finished() const;
 
+    // Tasks.
     void assign_tasks();
-    bool give_task(worker_channel& worker);
+    bool give_task(worker_channel& worker, bool only_plain);
+    bool send_task(worker_channel& worker, remote_task& task);
+    worker_channel* worker_for_more();
+    void take_back_stuck();
+    void take_back(worker_channel& worker);
+    void note_if_idle(worker_channel& worker);
+    bool retry(remote_task& task);
+    void end_task(remote_task& task, std::exception_ptr failure, const char* expiry_text = nullptr) noexcept;
+    remote_task* take_first(worker_channel& worker) noexcept;
+    void fail_tasks(worker_channel& worker, const std::string& how, int signal, int exit_code);
+    bool needs_own_thread() const noexcept;
+
+    // Workers.
     std::size_t start_workers();
     bool start_worker();
     void make_room_for_worker();
     bool may_start_worker() const;
     void leave();
-    bool is_finished() const;
-
-    void on_server_readable();
-    void on_server_event(const server_event& event);
-    void on_server_lost();
-    void on_worker_writable(worker_channel& worker);
-    void on_sent(worker_channel& worker);
-    void on_closed(worker_channel& worker);
-    void on_frame(worker_channel& worker);
-    void on_answer(worker_channel& worker);
-    void on_exit(worker_channel& worker, const server_event& event);
-
-    void read_frames(worker_channel& worker);
     void condemn(worker_channel& worker, std::string verdict);
     void request_kills();
     void watch(worker_channel& worker, bool for_room);
-    void fail_task(worker_channel& worker, const std::string& how, int signal, int exit_code);
-    bool retry(remote_task& task);
-    void end_expired();
     void note_start_failure(std::string reason);
     void break_down(const std::string& reason);
     void give_up(const std::string& reason);
     void publish_pids();
     void close_socket(unique_fd& socket) noexcept;
 
+    void on_server_readable(lock_type& lock);
+    void on_server_event(const server_event& event, lock_type& lock);
+    void on_server_lost(lock_type& lock);
+    void on_worker_writable(worker_channel& worker);
+    void on_sent(worker_channel& worker);
+    void on_closed(worker_channel& worker);
+    bool on_frame(const channel_pointer& worker, lock_type& lock);
+    bool on_frame_answer(const channel_pointer& worker, lock_type& lock);
+    void on_exit(const channel_pointer& worker, const server_event& event, lock_type& lock);
+
+    // Answers.
+    bool has_readable_answer(worker_channel& worker) noexcept;
+    std::size_t read_answers(const channel_pointer& worker, lock_type& lock,
+                             finish_observer* observer = nullptr) noexcept;
+    void read_for_room(lock_type& lock);
+    void after_answers(worker_channel& worker, std::uint64_t nanoseconds, std::size_t count);
+    void read_frames(const channel_pointer& worker, lock_type& lock);
+
     const process_pool_options& options_;
     task_queue& queue_;
     pool_report& report_;
-    std::size_t max_workers_;
+    const std::size_t max_workers_;
     byte_buffer initialize_frame_;
     unique_fd epoll_;
+    unique_fd bell_;  ///< an eventfd, which workers write to
 
+    std::mutex mutex_;  // guards all that follows
     fork_server::connection server_;
     bool has_hello_ = false;
     bool usage_is_asked_ = false;
     bool usage_is_known_ = false;
 
-    std::unordered_map<std::uint64_t, std::unique_ptr<worker_channel>> workers_;
+    std::unordered_map<std::uint64_t, channel_pointer> workers_;
     std::vector<worker_channel*> idle_;  // the one used last is taken first: its memory is warm
+    std::vector<channel_pointer> looked_at_;
+    worker_channel* filling_ = nullptr;  // who has tasks, and gets more
     std::uint64_t next_id_;
     std::size_t starting_ = 0;
     std::size_t ready_ = 0;  // idle or busy
+
+    task_list ended_;                                            // to be finished by the pool's thread
+    continuation* ended_callbacks_ = nullptr;                    // the same
+    double typical_ns_ = 1e9;                                    // how long calls take
+    clock::time_point sleeps_until_ = clock::time_point::min();  // the pool's thread
+    clock::time_point wanted_look_ = clock::time_point::max();   // when it is wanted, since it went to sleep
+    bool is_streaming_ = false;  // many answers come: look now and then, instead of being woken by each
+    adaptive_spin spin_;
 
     int start_failures_ = 0;  // running
     clock::time_point next_start_ = clock::time_point::min();
     std::string last_reason_;
     bool is_leaving_ = false;
     bool is_broken_ = false;
+    std::string broken_reason_;
     bool has_lost_patience_ = false;
     clock::time_point leave_deadline_ = clock::time_point::max();
 };

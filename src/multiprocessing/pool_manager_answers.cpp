@@ -1,29 +1,175 @@
-// What workers say, and what their end does to their tasks. The rules stand in pool_manager.cpp.
+// What workers say.
+//
+// Answers come in the order of the tasks. One thread at a time reads those of a worker (is_being_read), in three steps:
+// it takes answers and their tasks, gives the worker more tasks, and then finishes the futures without the mutex, from
+// the answers where they stand in the ring. An answer that is too large for the ring stands in the socket, which the
+// pool's thread alone reads; the ring says where its place is, and what comes behind it waits.
+//
+// A thread that waits for a future reads the answers of the worker that has its task (drive). While it looks, the
+// worker signals nobody; when it goes to sleep, it asks to be woken itself; when it leaves, it asks for the bell of the
+// pool's thread and looks once more. So at any time somebody looks, or the worker knows whom to wake.
 
+#include <tercet/futures/futex.hpp>
 #include <tercet/multiprocessing/remote_exception.hpp>
 
 #include <fmt/format.h>
-#include <sys/wait.h>
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <new>
 #include <utility>
 
 #include "pool_manager.hpp"
+#include "pool_manager_epoll.hpp"
 
 namespace tercet::multiprocessing {
 
-/// The worker has its request whole, which is not needed any more.
-void pool_manager::on_sent(worker_channel& worker) {
-    worker.outgoing = {};
-    worker.outgoing_descriptors = {};
-    worker.sent = 0;
-    if (worker.task && !worker.task->can_retry()) worker.task->drop_request();
+namespace {
+
+struct answer {
+    remote_task* task;
+    bool is_error;
+    std::span<const std::byte> payload;
+};
+
+void finish(const answer& given, std::span<unique_fd> descriptors, finish_observer* observer) noexcept {
+    if (!given.is_error) {
+        decoder in(given.payload, descriptors);
+        given.task->succeed(in, observer);
+        return;
+    }
+    std::exception_ptr error;
+    try {
+        if (given.payload.empty())
+            throw remote_error("unknown",
+                               "process_pool_executor: the call threw an exception larger than max_message_bytes");
+        decoder in(given.payload);
+        error = decode_exception(in);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    given.task->fail(std::move(error), observer);
 }
 
-/// Reads what has come from the worker.
-void pool_manager::read_frames(worker_channel& worker) {
+}  // namespace
+
+pool_manager::callback_collector::callback_collector(pool_manager& pool) noexcept : pool_(pool) {}
+
+bool pool_manager::callback_collector::takes_over(continuation* callbacks) noexcept {
+    continuation* last = callbacks;
+    while (last->next) last = last->next;
+    const std::lock_guard lock(pool_.mutex_);
+    last->next = nullptr;
+    continuation** end = &pool_.ended_callbacks_;
+    while (*end) end = &(*end)->next;
+    *end = callbacks;
+    return true;
+}
+
+bool pool_manager::has_readable_answer(worker_channel& worker) noexcept {
+    if (worker.at == stage::condemned || worker.is_being_read || !worker.answers.has_message()) return false;
+    const auto first = worker.answers.front();
+    return !first.record || static_cast<ring_kind>(first.kind) != ring_kind::answer_in_socket;
+}
+
+/// Reads what has come from the worker through the ring, up to an answer in the socket. Returns how many answers.
+std::size_t pool_manager::read_answers(const channel_pointer& channel, lock_type& lock,
+                                       finish_observer* observer) noexcept {
+    worker_channel& worker = *channel;
+    std::size_t total = 0;
+    if (worker.is_being_read) return 0;
+    worker.is_being_read = true;
+    for (;;) {
+        std::array<answer, 32> batch;
+        std::size_t count = 0;
+        std::size_t taken = 0;
+        std::uint64_t nanoseconds = 0;
+        while (count < batch.size() && worker.at != stage::condemned) {
+            const auto message = worker.answers.front();
+            if (worker.answers.is_malformed()) condemn(worker, "it wrote a malformed message");
+            if (!message.record) break;
+            const auto kind = static_cast<ring_kind>(message.kind);
+            if (kind == ring_kind::answer_in_socket && worker.task_count != 0) break;
+            if ((kind != ring_kind::result && kind != ring_kind::error) || worker.task_count == 0) {
+                condemn(worker, fmt::format("it sent a message of kind {} out of turn", message.kind));
+                break;
+            }
+            if (!worker.outgoing.empty()) {
+                condemn(worker, "it answered before it had the whole request");
+                break;
+            }
+            remote_task* const task = take_first(worker);
+            worker.answers.take();
+            ++taken;
+            nanoseconds += message.detail;
+            const bool is_error = kind == ring_kind::error;
+            if (!is_error || !retry(*task)) batch[count++] = {task, is_error, message.payload};
+        }
+        if (taken == 0) break;
+        total += taken;
+        after_answers(worker, nanoseconds, taken);
+        lock.unlock();
+        for (std::size_t i = 0; i < count; ++i) finish(batch[i], {}, observer);
+        lock.lock();
+        worker.answers.release();
+        worker.wake();  // it may wait for room
+    }
+    worker.is_being_read = false;
+    if (worker.exit) queue_.wake();
+    return total;
+}
+
+/// The worker has answered: gives it something else to do.
+void pool_manager::after_answers(worker_channel& worker, std::uint64_t nanoseconds, std::size_t count) {
+    const double average = static_cast<double>(nanoseconds) / static_cast<double>(count);
+    typical_ns_ += (average - typical_ns_) * std::min(1.0, 0.1 * static_cast<double>(count));
+    worker.last_answer = clock::now();
+    note_if_idle(worker);
+    assign_tasks();
+}
+
+bool pool_manager::drive(remote_task& task, clock::time_point deadline) noexcept {
+    lock_type lock(mutex_);
+    if (task.is_over()) return true;
+    if (!task.worker || task.worker->has_driver || task.worker->is_being_read) return false;
+    const channel_pointer channel = task.worker->shared_from_this();
+    worker_channel& worker = *channel;
+    callback_collector callbacks(*this);
+    worker.has_driver = true;
+    worker.ask_for(answer_signal::none);
+    auto& waiter = worker.segment.head().waiter;
+    const auto is_worth_a_look = [&] { return worker.answers.has_message() || task.is_over(); };
+    while (task.worker == &worker) {
+        read_answers(channel, lock, &callbacks);
+        if (task.worker != &worker) break;
+        if (worker.answers.has_message()) {
+            if (!has_readable_answer(worker)) break;  // it is in the socket
+            continue;
+        }
+        const auto look_again = worker.task_count > 1 ? clock::now() + look_every : clock::time_point::max();
+        const std::uint32_t seen = waiter.load(std::memory_order_acquire);  // what changes from here on moves it
+        lock.unlock();
+        if (!spin_.until(is_worth_a_look)) {
+            worker.ask_for(answer_signal::wake_waiter);
+            if (!is_worth_a_look()) futex_wait(waiter, seen, std::min(deadline, look_again), futex_scope::shared);
+            worker.ask_for(answer_signal::none);
+        }
+        lock.lock();
+        if (deadline != clock::time_point::max() && clock::now() >= deadline) break;
+    }
+    worker.has_driver = false;
+    worker.ask_for(answer_signal::ring_bell);
+    if (has_readable_answer(worker)) read_answers(channel, lock, &callbacks);
+    const bool is_over = task.is_over();
+    if (needs_own_thread() || worker.exit || worker.is_kill_due || (has_readable_answer(worker) && !worker.has_driver))
+        queue_.wake();
+    return is_over;
+}
+
+/// Reads what has come from the worker through the socket. On the pool's thread.
+void pool_manager::read_frames(const channel_pointer& channel, lock_type& lock) {
+    worker_channel& worker = *channel;
     while (worker.socket && worker.at != stage::condemned) {
         frame_reader::status status{};
         try {
@@ -34,8 +180,8 @@ void pool_manager::read_frames(worker_channel& worker) {
         }
         switch (status) {
             case frame_reader::status::complete:
-                on_frame(worker);
-                if (!worker.is_gone) return;  // nothing can have come after it yet
+                if (!on_frame(channel, lock)) return;
+                if (!worker.is_gone) return;  // there is hardly another one behind it
                 break;
             case frame_reader::status::blocked:
                 return;
@@ -52,17 +198,31 @@ void pool_manager::read_frames(worker_channel& worker) {
 /// The worker has closed its end; it is dead or about to be, and gets no more tasks.
 void pool_manager::on_closed(worker_channel& worker) {
     close_socket(worker.socket);
-    if (worker.at == stage::idle) worker.at = stage::leaving;
+    if (worker.at == stage::idle || worker.at == stage::busy) worker.at = stage::leaving;
     std::erase(idle_, &worker);
+    if (!worker.is_being_read) take_back(worker);  // else its end tells
 }
 
-void pool_manager::on_frame(worker_channel& worker) {
+/// The worker has its request whole, which is not needed any more.
+void pool_manager::on_sent(worker_channel& worker) {
+    worker.outgoing = {};
+    worker.outgoing_descriptors = {};
+    worker.sent = 0;
+    remote_task* const task = worker.tasks.first();
+    if (task && !task->can_retry()) task->drop_request();
+}
+
+/// False: the frame stays where it is, to be looked at again.
+bool pool_manager::on_frame(const channel_pointer& channel, lock_type& lock) {
+    worker_channel& worker = *channel;
     const auto kind = worker.reader.head().kind;
     if (worker.at == stage::starting && kind == frame_kind::ready) {
         worker.at = stage::idle;
         worker.pid = static_cast<pid_t>(worker.reader.head().detail);
         worker.deadline = clock::time_point::max();
         worker.reader.next();
+        worker.outgoing = {};
+        worker.outgoing_descriptors = {};
         --starting_;
         ++ready_;
         start_failures_ = 0;
@@ -77,96 +237,40 @@ void pool_manager::on_frame(worker_channel& worker) {
             worker.verdict = "its initializer threw";
         }
         worker.reader.next();
-    } else if (worker.at == stage::busy && (kind == frame_kind::result || kind == frame_kind::error)) {
-        on_answer(worker);
+    } else if (worker.task_count != 0 && (kind == frame_kind::result || kind == frame_kind::error)) {
+        return on_frame_answer(channel, lock);
     } else {
         condemn(worker, fmt::format("it sent a message of kind {} out of turn", static_cast<unsigned>(kind)));
     }
+    return true;
 }
 
-void pool_manager::on_answer(worker_channel& worker) {
-    if (!worker.outgoing.empty()) {
-        condemn(worker, "it answered before it had the whole request");
-        return;
+/// An answer in the socket: its place is in the ring, behind the answers that came before.
+bool pool_manager::on_frame_answer(const channel_pointer& channel, lock_type& lock) {
+    worker_channel& worker = *channel;
+    read_answers(channel, lock);
+    if (worker.is_being_read) return false;  // by another thread, which takes a moment
+    const auto place = worker.answers.front();
+    if (!place.record || static_cast<ring_kind>(place.kind) != ring_kind::answer_in_socket || worker.task_count == 0 ||
+        !worker.outgoing.empty()) {
+        condemn(worker, "it sent an answer out of turn");
+        return true;
     }
-    remote_task* const task = std::exchange(worker.task, nullptr);
-    worker.at = stage::idle;
-    worker.deadline = clock::time_point::max();
-    const bool is_retried = worker.reader.head().kind == frame_kind::error && retry(*task);
-    if (!worker.is_gone) {
-        idle_.push_back(&worker);
-        give_task(worker);  // it works while its last answer is decoded, which stays in the reader until then
-    }
-    const auto payload = worker.reader.payload();
-    if (is_retried) {
-        // its error is nobody's business
-    } else if (worker.reader.head().kind == frame_kind::result) {
-        decoder in(payload, worker.reader.descriptors());
-        task->succeed(in);
-    } else {
-        std::exception_ptr error;
-        try {
-            if (payload.empty())
-                throw remote_error("unknown",
-                                   "process_pool_executor: the call threw an exception larger than max_message_bytes");
-            decoder in(payload);
-            error = decode_exception(in);
-        } catch (...) {
-            error = std::current_exception();
-        }
-        task->fail(std::move(error));
+    const bool is_error = worker.reader.head().kind == frame_kind::error;
+    remote_task* const task = take_first(worker);
+    worker.answers.take();
+    worker.answers.release();
+    worker.is_being_read = true;
+    const bool is_retried = is_error && retry(*task);
+    after_answers(worker, place.detail, 1);
+    if (worker.has_driver) worker.wake_waiter();
+    if (!is_retried) {
+        lock.unlock();
+        finish({task, is_error, worker.reader.payload()}, worker.reader.descriptors(), nullptr);
+        lock.lock();
     }
     worker.reader.next();
-}
-
-void pool_manager::on_exit(worker_channel& worker, const server_event& event) {
-    worker.is_gone = true;
-    read_frames(worker);  // an answer that was complete counts
-    close_socket(worker.socket);
-    const bool was_starting = worker.at == stage::starting;
-    {
-        const std::lock_guard lock(report_.mutex);
-        report_.usage.cpu_seconds += event.cpu_seconds;
-        report_.usage.peak_rss_bytes += event.peak_rss_bytes;
-    }
-    worker.pid = event.pid;
-    const int signal = WIFSIGNALED(event.status) ? WTERMSIG(event.status) : 0;
-    const int exit_code = signal == 0 ? WEXITSTATUS(event.status) : 0;
-    const std::string how = worker.verdict.empty()
-                                ? describe_wait_status(event.status)
-                                : fmt::format("{} ({})", describe_wait_status(event.status), worker.verdict);
-    if (was_starting) --starting_;
-    const bool was_ready = worker.at == stage::idle || worker.at == stage::busy || worker.at == stage::leaving;
-    if (was_ready) --ready_;
-    std::erase(idle_, &worker);
-    const auto owned = std::move(workers_.at(worker.id));
-    workers_.erase(worker.id);
-    publish_pids();
-    fail_task(worker, how, signal, exit_code);
-    if (was_starting || worker.is_start_failure)
-        note_start_failure(fmt::format("worker (pid {}) died: {}", worker.pid, how));
-}
-
-void pool_manager::fail_task(worker_channel& worker, const std::string& how, int signal, int exit_code) {
-    remote_task* const task = std::exchange(worker.task, nullptr);
-    if (!task || retry(*task)) return;
-    std::exception_ptr error;
-    try {
-        error = std::make_exception_ptr(worker_died(
-            fmt::format("process_pool_executor: worker (pid {}) died: {}; its task{} failed, the others go on",
-                        worker.pid, how, task->has_name() ? " " + task->label() : ""),
-            worker.pid, signal, exit_code));
-    } catch (const std::bad_alloc&) {
-        error = std::current_exception();
-    }
-    task->fail(std::move(error));
-}
-
-/// Puts a task that has failed into the queue again, if it may be made again.
-bool pool_manager::retry(remote_task& task) {
-    if (is_broken_ || !task.can_retry()) return false;
-    --task.limits->retries_left;
-    queue_.put_back(task);
+    worker.is_being_read = false;
     return true;
 }
 

@@ -51,7 +51,7 @@ process_pool_options checked(process_pool_options options) {
 
 }  // namespace
 
-class process_pool_executor::core : public std::enable_shared_from_this<core> {
+class process_pool_executor::core final : public call_driver, public std::enable_shared_from_this<core> {
 public:
     explicit core(process_pool_options options) : options_(checked(std::move(options))), queue_(options_) {}
 
@@ -61,7 +61,13 @@ public:
         if (task.request.size() - sizeof(frame_head) > options_.max_message_bytes)
             throw std::length_error(fmt::format("process_pool_executor: arguments of {} bytes; max_message_bytes is {}",
                                                 task.request.size() - sizeof(frame_head), options_.max_message_bytes));
+        task.driver = shared_from_this();
         queue_.push(task, !is_own_thread());
+        manager_->on_submitted();
+    }
+
+    bool drive(remote_task& task, std::chrono::steady_clock::time_point deadline) noexcept override {
+        return !is_of_another_process() && !is_own_thread() && manager_->drive(task, deadline);
     }
 
     void shutdown(shutdown_options how) {

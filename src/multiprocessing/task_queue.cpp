@@ -1,7 +1,5 @@
-// One mutex guards everything. The eventfd is written by a push only when the pool's thread has asked for it, that is,
-// when it could do something about one more task; a thread that is waiting for busy workers looks here by itself when
-// one of them answers. The thread asks under the mutex and is told there and then if a task has come already, so no
-// task is left lying between its look and its sleep. It also waits for the earliest deadline, so a task that has one
+// One mutex guards everything. Who has pushed a task then sees to it that a worker gets it, if one has time; when one
+// answers, the next task is taken from here. The pool's thread waits for the earliest deadline, so a task that has one
 // which is earlier wakes it.
 //
 // A task's rank is the number of tasks that came before it, less the 1,000 for each step of its priority: the lowest
@@ -76,19 +74,21 @@ void task_queue::push(remote_task& task, bool may_wait) {
     ++size_;
     bytes_ += bytes;
     const bool is_first_to_expire = noted != deadlines_.end() && noted == deadlines_.begin();
-    if (std::exchange(wake_is_wanted_, false) || is_first_to_expire) wake();
+    if (is_first_to_expire) ring();
 }
 
-remote_task* task_queue::pop() noexcept {
+remote_task* task_queue::pop(bool (*may_be_taken)(const remote_task&) noexcept) noexcept {
+    if (size() == 0) return nullptr;
     const std::lock_guard lock(mutex_);
     const remote_task* const oldest = tasks_.first();
     remote_task* task = nullptr;
     if (!ranked_.empty() && (!oldest || ranked_.begin()->first < oldest->rank)) {
         task = ranked_.begin()->second;
+        if (!may_be_taken(*task)) return nullptr;
         ranked_.erase(ranked_.begin());
     } else {
+        if (!oldest || !may_be_taken(*oldest)) return nullptr;
         task = tasks_.pop();
-        if (!task) return nullptr;
     }
     forget_deadline(*task);
     note_removed(*task);
@@ -135,11 +135,6 @@ void task_queue::note_removed(const remote_task& task) noexcept {
     has_room_.notify_all();  // who waits may want different amounts of it
 }
 
-std::size_t task_queue::size() const {
-    const std::lock_guard lock(mutex_);
-    return size_;
-}
-
 void task_queue::put_back(remote_task& task) noexcept {
     const std::lock_guard lock(mutex_);
     tasks_.push_front(task);
@@ -149,12 +144,6 @@ void task_queue::put_back(remote_task& task) noexcept {
     }
     ++size_;
     bytes_ += task.request.size();
-}
-
-bool task_queue::ask_for_wake(std::size_t known) noexcept {
-    const std::lock_guard lock(mutex_);
-    wake_is_wanted_ = size_ == known;
-    return wake_is_wanted_;
 }
 
 void task_queue::clear_wake() noexcept {
@@ -167,24 +156,21 @@ void task_queue::close() noexcept {
     const std::lock_guard lock(mutex_);
     is_closed_ = true;
     has_room_.notify_all();
-    wake();
-}
-
-bool task_queue::is_closed() const {
-    const std::lock_guard lock(mutex_);
-    return is_closed_;
+    ring();
 }
 
 void task_queue::break_down(std::string reason) {
     const std::lock_guard lock(mutex_);
-    is_closed_ = is_broken_ = true;
+    is_broken_ = true;
+    is_closed_ = true;
     reason_ = std::move(reason);
     has_room_.notify_all();
 }
 
 task_list task_queue::take_all() noexcept {
     const std::lock_guard lock(mutex_);
-    size_ = bytes_ = 0;
+    size_ = 0;
+    bytes_ = 0;
     has_room_.notify_all();
     for (const auto& [rank, task] : ranked_) tasks_.push(*task);
     ranked_.clear();
@@ -193,6 +179,17 @@ task_list task_queue::take_all() noexcept {
 }
 
 void task_queue::wake() noexcept {
+    const std::lock_guard lock(mutex_);
+    ring();
+}
+
+void task_queue::release_wake() noexcept {
+    const std::lock_guard lock(mutex_);
+    wake_.reset();
+}
+
+void task_queue::ring() noexcept {
+    if (!wake_) return;
     const std::uint64_t one = 1;
     while (::write(wake_.get(), &one, sizeof one) < 0 && errno == EINTR) {
     }

@@ -3,6 +3,7 @@
 #include <tercet/multiprocessing/process_pool_executor.hpp>
 #include <tercet/multiprocessing/unique_fd.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -32,7 +33,7 @@ private:
     remote_task* last_ = nullptr;
 };
 
-/// The calls that wait for a worker: many threads push, the pool's own thread pops and waits on `wake_fd`.
+/// The calls that wait for a worker: many threads push, the pool's manager pops, its thread waits on `wake_fd`.
 class task_queue {
 public:
     explicit task_queue(const process_pool_options& limits) noexcept;
@@ -45,25 +46,27 @@ public:
     /// limit. Throws `executor_shutdown`, `broken_process_pool`, `queue_full`; the task is then the caller's still.
     void push(remote_task& task, bool may_wait);
 
-    /// The first task, or null.
-    remote_task* pop() noexcept;
+    /// The first task, or null; also null when that is not what `may_be_taken` wants.
+    remote_task* pop(bool (*may_be_taken)(const remote_task&) noexcept) noexcept;
     /// Removes the tasks whose deadline has passed.
     task_list take_expired() noexcept;
     /// When there will be some.
     remote_task::clock::time_point next_deadline() const;
-    std::size_t size() const;
+    std::size_t size() const noexcept { return size_.load(std::memory_order_acquire); }
 
     /// Puts a task that was popped in front again. Its deadline counts again if there is memory to note it.
     void put_back(remote_task& task) noexcept;
 
-    /// Asks for a wake-up by the next `push`. False: there are not `known` tasks any more, and none will come.
-    bool ask_for_wake(std::size_t known) noexcept;
+    /// Wakes the pool's thread.
+    void wake() noexcept;
     int wake_fd() const noexcept { return wake_.get(); }
     void clear_wake() noexcept;
+    /// The pool's thread has ended.
+    void release_wake() noexcept;
 
     /// Refuses further tasks.
     void close() noexcept;
-    bool is_closed() const;
+    bool is_closed() const noexcept { return is_closed_.load(std::memory_order_acquire); }
 
     /// Refuses further tasks because of `reason`.
     void break_down(std::string reason);
@@ -74,7 +77,7 @@ public:
 private:
     using by_deadline = std::multimap<remote_task::clock::time_point, remote_task*>;
 
-    void wake() noexcept;
+    void ring() noexcept;
     void forget_deadline(const remote_task& task) noexcept;
     void note_removed(const remote_task& task) noexcept;
 
@@ -88,10 +91,9 @@ private:
     std::multimap<std::int64_t, remote_task*> ranked_;  // those with one, by their rank
     by_deadline deadlines_;                             // those that have one
     std::int64_t pushed_ = 0;
-    std::size_t size_ = 0;
+    std::atomic<std::size_t> size_{0};  // these two are changed under the mutex
+    std::atomic<bool> is_closed_{false};
     std::size_t bytes_ = 0;
-    bool wake_is_wanted_ = true;
-    bool is_closed_ = false;
     bool is_broken_ = false;
     std::string reason_;
 };

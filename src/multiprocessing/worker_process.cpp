@@ -1,10 +1,13 @@
-// Two threads. The main one reads a request, runs it and writes the answer. The other waits for the end of the pool's
-// process and of the connection, and ends this process at once, whatever the main one is busy with. The pool says
-// goodbye to an idle worker by closing its sending half alone; that is for the main thread, which sees an end of file
-// between two requests. The watcher sees a hang-up only when both halves are closed.
+// Two threads. The main one takes a request from its ring, runs it and writes the answer into the other ring. What is
+// too large for a ring, and what comes with file descriptors, goes through the socket; a short message in the ring
+// keeps its place. The other thread waits for the end of the pool's process and of the connection, and ends this
+// process at once, whatever the main one is busy with. The pool says goodbye to an idle worker by a word in the shared
+// memory.
 
 #include "worker_process.hpp"
 
+#include <tercet/futures/adaptive_spin.hpp>
+#include <tercet/futures/futex.hpp>
 #include <tercet/multiprocessing/remote_call.hpp>
 #include <tercet/multiprocessing/remote_exception.hpp>
 
@@ -12,20 +15,25 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <unistd.h>
 
-#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
 #include <limits>
+#include <span>
 #include <stdexcept>
 #include <system_error>
 #include <vector>
 
 #include "end_process.hpp"
 #include "frame.hpp"
+#include "message_ring.hpp"
+#include "worker_segment.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -75,52 +83,153 @@ public:
 
     [[noreturn]] void run() {
         receive();
-        if (reader_.head().kind != frame_kind::initialize) end_process(1);
+        auto descriptors = reader_.descriptors();
+        if (reader_.head().kind != frame_kind::initialize || descriptors.size() < initialize_descriptors)
+            end_process(1);
         limit_ = reader_.head().detail;
-        if (!initialize()) end_process(1);
-        for (;;) {
-            receive();
-            if (reader_.head().kind != frame_kind::run) end_process(1);
-            answer(frame_kind::result, [this](encoder& out) {
-                decoder in(reader_.payload(), reader_.descriptors());
-                run_request(in, out);
-            });
-            flush_output();
-            send();
-        }
+        const auto segment = worker_segment::map(descriptors[0].get());
+        bell_ = std::move(descriptors[1]);
+        descriptors[0].reset();
+        if (!initialize(descriptors.subspan(initialize_descriptors))) end_process(1);
+
+        rings both{segment.head(),
+                   {segment.head().requests, segment.request_room()},
+                   {segment.head().answers, segment.answer_room()}};
+        for (;;) serve(both);
     }
 
 private:
-    /// Waits for the next frame.
+    struct rings {
+        worker_segment::layout& head;
+        ring_reader requests;
+        ring_writer answers;
+    };
+
+    /// Receives the next frame from the socket.
     void receive() {
         reader_.next();
-        const auto status = reader_.read(socket_.get());
-        if (status == frame_reader::status::complete) return;
-        if (status != frame_reader::status::closed || reader_.has_begun()) end_process(1);
-        std::fflush(nullptr);
-        end_process(0);
+        if (reader_.read(socket_.get()) != frame_reader::status::complete) end_process(1);
     }
 
-    bool initialize() {
+    bool initialize(std::span<unique_fd> descriptors) {
         bool is_ready = false;
-        answer(frame_kind::ready, [&](encoder&) {
+        auto kind = answer(frame_kind::ready, [&](encoder&) {
             start_watcher(lifelines_);
             if (!reader_.payload().empty()) {
-                decoder in(reader_.payload(), reader_.descriptors());
+                decoder in(reader_.payload(), descriptors);
                 encoder ignored;
                 run_request(in, ignored);
             }
             is_ready = true;
         });
         flush_output();
-        if (!is_ready) answer_kind(frame_kind::start_failed);
-        send();
+        if (!is_ready) kind = frame_kind::start_failed;
+        send(kind);
         return is_ready;
     }
 
-    /// Makes the frame of what `work` writes, or of what it throws.
+    /// Waits for a request, runs it and answers.
+    void serve(rings& shared) {
+        const auto message = next_request(shared);
+        std::uint32_t as_sent = ring_record::ready;
+        if (!message.record->at.compare_exchange_strong(as_sent, ring_record::claimed)) {
+            shared.requests.take();
+            shared.requests.release();
+            return;
+        }
+        const auto begin = clock::now();
+        auto kind = frame_kind::error;
+        if (static_cast<ring_kind>(message.kind) == ring_kind::run) {
+            kind = run(message.payload, {});
+        } else {
+            receive();
+            if (reader_.head().kind != frame_kind::run) end_process(1);
+            kind = run(reader_.payload(), reader_.descriptors());
+            reader_.next();
+        }
+        flush_output();
+        shared.requests.take();
+        shared.requests.release();
+        give_answer(shared, kind, static_cast<std::uint64_t>((clock::now() - begin).count()));
+    }
+
+    frame_kind run(std::span<const std::byte> request, std::span<unique_fd> descriptors) {
+        return answer(frame_kind::result, [&](encoder& out) {
+            decoder in(request, descriptors);
+            run_request(in, out);
+        });
+    }
+
+    /// The next request; ends the process when there will be none.
+    ring_reader::message next_request(rings& shared) {
+        for (;;) {
+            const auto is_wanted = [&] {
+                return shared.requests.has_message() || shared.head.is_closed.load(std::memory_order_acquire) != 0;
+            };
+            // While more requests wait, who has sent them looks for answers by itself.
+            if (has_unsignalled_ && !shared.requests.has_message()) signal_pool(shared);
+            if (!spin_.until(is_wanted)) sleep_until(shared, is_wanted);
+            const auto message = shared.requests.front();
+            if (message.record) return message;
+            if (shared.requests.is_malformed()) end_process(1);
+            if (shared.head.is_closed.load(std::memory_order_acquire) == 0) continue;
+            std::fflush(nullptr);
+            end_process(0);
+        }
+    }
+
+    /// Publishes the answer that `frame_` holds.
+    void give_answer(rings& shared, frame_kind kind, std::uint64_t nanoseconds) {
+        const auto payload = frame_.bytes().subspan(sizeof(frame_head));
+        const bool is_small = descriptors_.empty() && payload.size() <= shared.answers.max_payload();
+        while (!shared.answers.has_room(is_small ? payload.size() : 0)) {
+            if (shared.answers.is_malformed()) end_process(1);
+            signal_pool(shared);
+            sleep_until(shared, [&] { return shared.answers.has_room(is_small ? payload.size() : 0); });
+        }
+        if (is_small) {
+            const auto as = kind == frame_kind::result ? ring_kind::result : ring_kind::error;
+            shared.answers.write(static_cast<std::uint32_t>(as), nanoseconds, payload);
+        } else {
+            shared.answers.write(static_cast<std::uint32_t>(ring_kind::answer_in_socket), nanoseconds, {});
+            send(kind);
+        }
+        has_unsignalled_ = true;
+    }
+
+    /// Sleeps unless `is_over()`; the pool's side changes that and then looks at `worker_sleeps`.
+    template <class Condition>
+    void sleep_until(rings& shared, Condition is_over) {
+        auto& sleeps = shared.head.worker_sleeps;
+        sleeps.store(1, std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        if (!is_over()) futex_wait(sleeps, 1, clock::time_point::max(), futex_scope::shared);
+        sleeps.store(0, std::memory_order_relaxed);
+    }
+
+    void signal_pool(rings& shared) {
+        has_unsignalled_ = false;
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        if (shared.head.signal.load(std::memory_order_relaxed) == answer_signal::none) return;
+        switch (shared.head.signal.exchange(answer_signal::none, std::memory_order_acq_rel)) {
+            case answer_signal::none:
+                break;
+            case answer_signal::ring_bell: {
+                const std::uint64_t one = 1;
+                while (::write(bell_.get(), &one, sizeof one) < 0 && errno == EINTR) {
+                }
+                break;
+            }
+            case answer_signal::wake_waiter:
+                shared.head.waiter.fetch_add(1, std::memory_order_release);
+                futex_wake(shared.head.waiter, 1, futex_scope::shared);
+                break;
+        }
+    }
+
+    /// Makes the frame of what `work` writes, or of what it throws; returns `kind`, or that of an error.
     template <class Work>
-    void answer(frame_kind kind, Work work) {
+    frame_kind answer(frame_kind kind, Work work) {
         encoder out(std::move(frame_));
         out.buffer().resize(sizeof(frame_head));
         try {
@@ -137,10 +246,8 @@ private:
         }
         frame_ = std::move(out.buffer());
         descriptors_ = out.take_descriptors();
-        answer_kind(kind);
+        return kind;
     }
-
-    void answer_kind(frame_kind kind) { complete_frame(frame_, kind, static_cast<std::uint64_t>(::getpid())); }
 
     void write_error(encoder& out, const std::exception_ptr& error) {
         try {
@@ -151,22 +258,28 @@ private:
         out.buffer().resize(sizeof(frame_head));  // an error without text, which the pool knows how to read
     }
 
-    void send() {
+    /// Sends what `answer` has made through the socket.
+    void send(frame_kind kind) {
+        complete_frame(frame_, kind, static_cast<std::uint64_t>(::getpid()));
         std::size_t sent = 0;
         if (send_bytes(socket_.get(), frame_.bytes(), sent, descriptors_) != io_status::done) end_process(1);
         descriptors_.clear();
         if (frame_.capacity() > kept_capacity) frame_ = byte_buffer();
     }
 
+    using clock = std::chrono::steady_clock;
     static constexpr std::size_t kept_capacity = std::size_t{1} << 20U;
 
     unique_fd socket_;
     unique_fd parent_;
+    unique_fd bell_;
     lifelines lifelines_{socket_.get(), parent_.get()};
     frame_reader reader_{std::numeric_limits<std::int64_t>::max()};
     byte_buffer frame_;
     std::vector<unique_fd> descriptors_;
     std::uint64_t limit_ = 0;
+    bool has_unsignalled_ = false;  // answers that the pool was not told of
+    adaptive_spin spin_;
 };
 
 }  // namespace

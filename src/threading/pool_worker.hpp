@@ -60,9 +60,10 @@ public:
     void work_is_over() noexcept override {
         if (depth_ == 0 && !has_jobs()) is_busy.store(false, std::memory_order_relaxed);
     }
-    void callbacks_follow() noexcept override {
+    bool takes_over(continuation*) noexcept override {
         set_busy();
         owner_.note_busy();
+        return false;
     }
 
     // helping_thread

@@ -81,7 +81,10 @@ TEST(job, tells_the_observer_before_the_result_is_out_and_before_callbacks) {
     struct observer final : finish_observer {
         explicit observer(future<void>& result) : seen(result) {}
         void work_is_over() noexcept override { order += seen.done() ? 'D' : 'w'; }
-        void callbacks_follow() noexcept override { order += seen.done() ? 'c' : 'C'; }
+        bool takes_over(continuation*) noexcept override {
+            order += seen.done() ? 'c' : 'C';
+            return false;
+        }
         future<void>& seen;
         std::string order;
     };

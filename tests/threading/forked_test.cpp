@@ -90,9 +90,9 @@ TEST(forked, more_of_them_than_a_deque_holds_are_all_run) {
 }
 
 TEST(forked, is_neither_cancelled_nor_run_by_who_shuts_the_pool_down) {
-    thread_pool_executor pool(1);
     std::latch is_forked(1);
     std::latch may_join(1);
+    thread_pool_executor pool(1);
     auto call = pool.submit([&] {
         std::vector<std::thread::id> ids;
         auto part = pool.fork([&] { ids.push_back(std::this_thread::get_id()); });

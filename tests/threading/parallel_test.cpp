@@ -38,8 +38,8 @@ TEST(parallel_for, of_an_empty_range_does_nothing) {
 }
 
 TEST(parallel_for, uses_more_than_one_thread_when_items_take_their_time) {
-    thread_pool_executor pool(2);
     std::latch both(2);
+    thread_pool_executor pool(2);
     parallel_for(pool, 0, 2, [&](std::size_t) { both.arrive_and_wait(); }, {.grain = 1});
 }
 
@@ -68,8 +68,8 @@ TEST(parallel_for, may_be_nested) {
 }
 
 TEST(parallel_for, calls_on_the_calling_thread_too_and_on_no_more_than_max_workers_in_all) {
-    thread_pool_executor pool(3);
     std::latch all(3);
+    thread_pool_executor pool(3);
     std::mutex lock;
     std::set<std::thread::id> threads;
     parallel_for(pool, 0, 60,
@@ -107,9 +107,9 @@ TEST(parallel_for, items_that_wait_for_each_other_get_all_threads_that_may_be_st
 
 TEST(parallel_for, does_all_by_itself_while_no_thread_of_the_pool_has_time) {
     for (const when_full policy : {when_full::block, when_full::fail, when_full::caller_runs}) {
-        thread_pool_executor pool({.max_workers = 2, .queue_size = 1, .when_full = policy});
         std::latch go_on(1);
         std::latch busy(2);
+        thread_pool_executor pool({.max_workers = 2, .queue_size = 1, .when_full = policy});
         const auto wait = [&] {
             busy.count_down();
             go_on.wait();

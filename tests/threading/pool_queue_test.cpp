@@ -148,9 +148,9 @@ TEST(pool_queue, holds_exactly_as_many_calls_as_it_says) {
 
 TEST(pool_queue, counts_what_calls_have_submitted) {
     constexpr std::size_t bound = 4;
-    thread_pool_executor pool({.max_workers = 4, .queue_size = bound});
     std::latch all_are_in(4);
     std::latch all_have_posted(4);
+    thread_pool_executor pool({.max_workers = 4, .queue_size = bound});
     gate door;
     std::vector<future<void>> all;
     for (int i = 0; i < 4; ++i)

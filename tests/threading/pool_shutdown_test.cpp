@@ -168,8 +168,8 @@ TEST(pool_shutdown, a_call_that_waits_meanwhile_uses_no_cpu) {
 TEST(pool_shutdown, a_call_that_waits_meanwhile_keeps_its_time_limit) {
     promise<int> never;
     auto awaited = never.get_future();
-    thread_pool_executor pool(1);
     std::latch is_inside(1);
+    thread_pool_executor pool(1);
     auto waiting = pool.submit([&] {
         is_inside.count_down();
         return awaited.wait(20ms);

@@ -28,8 +28,8 @@ std::string text_of(future<int>& failed) {
 }
 
 TEST(submit_options, a_call_that_takes_longer_than_its_timeout_fails_and_is_asked_to_stop) {
-    thread_pool_executor pool(1);
     std::latch has_stopped(1);
+    thread_pool_executor pool(1);
     auto slow = pool.submit({.timeout = 5ms, .name = "slow"}, [&](std::stop_token token) {
         std::latch stopped(1);
         const std::stop_callback wake(token, [&] { stopped.count_down(); });
@@ -51,8 +51,8 @@ TEST(submit_options, a_call_that_is_done_in_time_keeps_its_result) {
 }
 
 TEST(submit_options, a_call_that_has_not_begun_by_its_deadline_does_not_begin) {
-    thread_pool_executor pool(1);
     std::latch door(1);
+    thread_pool_executor pool(1);
     auto blocking = pool.submit([&] { door.wait(); });
     std::atomic<bool> has_begun{false};
     auto late = pool.submit({.deadline = 5ms, .name = "late"}, [&] {
@@ -88,8 +88,8 @@ TEST(submit_options, retries_of_what_can_only_be_moved_are_refused) {
 }
 
 TEST(submit_options, a_higher_priority_goes_first_and_equals_keep_their_order) {
-    thread_pool_executor pool(1);
     std::latch door(1);
+    thread_pool_executor pool(1);
     std::vector<int> order;
     auto blocking = pool.submit([&] { door.wait(); });
     auto note = [&](int what) { order.push_back(what); };
@@ -105,8 +105,8 @@ TEST(submit_options, a_higher_priority_goes_first_and_equals_keep_their_order) {
 }
 
 TEST(submit_options, a_priority_overtakes_no_more_calls_than_its_steps_allow) {
-    thread_pool_executor pool(1);
     std::latch door(1);
+    thread_pool_executor pool(1);
     auto blocking = pool.submit([&] { door.wait(); });
     int done_before = 0;
     int overtaken = -1;
@@ -119,9 +119,9 @@ TEST(submit_options, a_priority_overtakes_no_more_calls_than_its_steps_allow) {
 }
 
 TEST(submit_options, shutdown_names_the_call_it_waits_for) {
-    thread_pool_executor pool(1);
     std::latch is_inside(1);
     std::latch door(1);
+    thread_pool_executor pool(1);
     auto running = pool.submit({.name = "backup"}, [&] {
         is_inside.count_down();
         door.wait();
@@ -152,8 +152,8 @@ TEST(submit_options, an_end_and_a_timeout_at_once_give_one_result) {
 }
 
 TEST(submit_options, a_queued_call_with_a_deadline_can_be_cancelled) {
-    thread_pool_executor pool(1);
     std::latch door(1);
+    thread_pool_executor pool(1);
     auto blocking = pool.submit([&] { door.wait(); });
     auto queued = pool.submit({.deadline = 1h}, [] { return 1; });
     EXPECT_TRUE(queued.cancel());
@@ -186,8 +186,8 @@ TEST(submit_options, a_call_that_is_over_is_not_kept_until_its_deadline) {
 }
 
 TEST(submit_options, a_callback_of_one_timeout_does_not_hold_up_the_next) {
-    thread_pool_executor pool(2);
     std::latch door(1);
+    thread_pool_executor pool(2);
     const auto slow = [&] {
         door.wait();
         return 1;

@@ -402,8 +402,8 @@ TEST(thread_pool_executor, a_first_thread_that_cannot_be_started_fails_the_call_
 
 TEST(thread_pool_executor, a_later_thread_that_cannot_be_started_leaves_the_work_to_those_that_are_there) {
     gate door;
-    thread_pool_executor pool(2);
     std::latch is_inside(1);
+    thread_pool_executor pool(2);
     auto first = pool.submit([&] {
         is_inside.count_down();
         door.pass();

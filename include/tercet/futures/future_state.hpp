@@ -4,6 +4,7 @@
 #include <tercet/futures/recycler.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -19,9 +20,10 @@ namespace tercet {
 class finish_observer {
 public:
     /// The work is over; in a moment somebody can see the result.
-    virtual void work_is_over() noexcept = 0;
-    /// The result is out, and callbacks, which may take their time, run on this thread next.
-    virtual void callbacks_follow() noexcept = 0;
+    virtual void work_is_over() noexcept {}
+    /// The result is out, and callbacks, which may take their time, run on this thread next; unless this returns true:
+    /// then it has taken them over, a list whose first is `callbacks`, and calls `run_callbacks` elsewhere.
+    virtual bool takes_over(continuation* callbacks) noexcept = 0;
 
 protected:
     finish_observer() noexcept = default;
@@ -91,6 +93,13 @@ public:
 
     /// Publishes a cancellation of work that had started. Instead of `finish`.
     void finish_cancelled() noexcept;
+
+    /// A thread is about to sleep until this is done: it may do the producer's work instead, for as long as that helps.
+    /// Returns whether it is done. Any thread.
+    virtual bool work_instead_of_waiting(std::chrono::steady_clock::time_point) noexcept { return false; }
+
+    /// Runs callbacks that a `finish_observer` has taken over.
+    static void run_callbacks(continuation* callbacks) noexcept;
 
     // References.
     void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }

@@ -87,8 +87,11 @@ struct pool_resource_usage {
 /// The workers are copies of this program whose `main` is not entered; static objects are constructed in them, before
 /// the first call. Functions are sent by their place in the program, arguments and results by value: numbers, strings,
 /// containers, aggregates, classes with a member `serialize(Archive&)`. What a worker prints appears on this program's
-/// standard output; its standard input is empty. Workers end with this process, however it ends. Results are decoded,
-/// and callbacks of futures run, on one thread of the pool, so neither should take long.
+/// standard output; its standard input is empty. Workers end with this process, however it ends. Results are decoded
+/// on one thread of the pool, or on a thread that waits for one of them; callbacks of futures run on the pool's thread,
+/// so they should not take long. While all workers are busy with short calls, each has some more behind the one that it
+/// runs: those cannot be cancelled any more, but they go back into the queue when the worker dies, and to another
+/// worker when the one in front of them takes long.
 class process_pool_executor : public executor_interface<process_pool_executor> {
 public:
     explicit process_pool_executor(std::size_t max_workers = 0);
@@ -152,7 +155,7 @@ private:
             call::encode_request(out, fn, args...);
         } catch (...) {
             task->add_reference();
-            task->fail(std::current_exception());
+            task->fail(std::current_exception(), nullptr);
             return result;
         }
         task->request = std::move(out.buffer());

@@ -17,6 +17,25 @@
 
 namespace tercet::multiprocessing {
 
+class remote_task;
+struct ring_record;
+struct worker_channel;
+
+/// A pool, to a thread that waits for one of its calls.
+class call_driver {
+public:
+    /// Does the pool's work for `task` on this thread, as far as it can, until the call is over or `deadline` passes.
+    /// Returns whether the call is over. Runs no callbacks.
+    virtual bool drive(remote_task& task, std::chrono::steady_clock::time_point deadline) noexcept = 0;
+
+    call_driver(const call_driver&) = delete;
+    call_driver& operator=(const call_driver&) = delete;
+
+protected:
+    call_driver() noexcept = default;
+    ~call_driver() = default;
+};
+
 /// A call on its way through a pool of processes: a request in bytes, and a future that waits for the answer.
 /// Intrusive. `begin` says whether to go on; one of the other functions ends the task and is the last use of it.
 class remote_task {
@@ -27,13 +46,15 @@ public:
     /// The call is given to a worker. False: it was cancelled; `discard` it.
     virtual bool begin() noexcept = 0;
     /// Finishes the future with the result in `answer`, or with the `decode_error` of reading it.
-    virtual void succeed(decoder& answer) noexcept = 0;
+    virtual void succeed(decoder& answer, finish_observer* observer = nullptr) noexcept = 0;
     /// Fails the call, unless it was cancelled.
-    virtual void fail(std::exception_ptr error) noexcept = 0;
+    virtual void fail(std::exception_ptr error, finish_observer* observer = nullptr) noexcept = 0;
     /// Cancels the call, which no worker has.
     virtual void discard() noexcept = 0;
     /// Fails the call with `timeout_error`, unless it is over. The task stays: one of the others ends it.
     virtual void expire(const char* what) noexcept = 0;
+    /// Whether the call is over.
+    virtual bool is_over() const noexcept = 0;
 
     using clock = std::chrono::steady_clock;
 
@@ -63,9 +84,17 @@ public:
 
     /// Null for a call without options.
     std::unique_ptr<limits_type> limits;
+    /// The pool. Set before the call is in its queue.
+    std::shared_ptr<call_driver> driver;
     /// The queue's link, and its place among all: lower is first.
     remote_task* next = nullptr;
     std::int64_t rank = 0;
+
+    // The pool's, under its mutex.
+    worker_channel* worker = nullptr;   ///< who has the call
+    ring_record* record = nullptr;      ///< where it stands in that worker's ring
+    std::exception_ptr failure;         ///< how the call is going to end
+    const char* expiry_text = nullptr;  ///< the same
 
 protected:
     remote_task() noexcept = default;
@@ -78,7 +107,7 @@ class task_of final : public future_state<typename Call::result_type>, public re
 public:
     bool begin() noexcept override { return !is_decided_.load(std::memory_order_acquire) && this->start(); }
 
-    void succeed(decoder& in) noexcept override {
+    void succeed(decoder& in, finish_observer* observer) noexcept override {
         std::exception_ptr error;
         try {
             if constexpr (std::is_void_v<typename Call::result_type>) {
@@ -90,18 +119,19 @@ public:
         } catch (...) {
             error = std::current_exception();
         }
-        if (decide()) error ? this->finish(std::move(error)) : this->finish();
+        drop_request();  // a future that is kept must not keep what the call held
+        if (decide()) error ? this->finish(std::move(error), observer) : this->finish(observer);
         this->release();
     }
 
-    void fail(std::exception_ptr error) noexcept override {
+    void fail(std::exception_ptr error, finish_observer* observer) noexcept override {
         drop_request();
-        if (decide() && this->start()) this->finish(std::move(error));
+        if (decide() && this->start()) this->finish(std::move(error), observer);
         this->release();
     }
 
     void discard() noexcept override {
-        drop_request();  // a future that is kept must not keep what the call held
+        drop_request();
         if (decide() && !this->cancel() && this->is_running()) this->finish_cancelled();  // begun, and put back
         this->release();
     }
@@ -115,6 +145,12 @@ public:
             error = std::current_exception();
         }
         this->finish(std::move(error));
+    }
+
+    bool is_over() const noexcept override { return this->is_done(); }
+
+    bool work_instead_of_waiting(clock::time_point deadline) noexcept override {
+        return driver && driver->drive(*this, deadline);
     }
 
 private:

@@ -1,0 +1,25 @@
+#include "pool_manager_epoll.hpp"
+
+#include <cerrno>
+#include <ctime>
+#include <system_error>
+
+namespace tercet::multiprocessing {
+
+void watch_fd(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t tag) {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = tag;
+    if (::epoll_ctl(epoll, operation, fd, &event) != 0)
+        throw std::system_error(errno, std::system_category(), "process_pool_executor: epoll_ctl");
+}
+
+int wait_for_fds(int epoll, std::span<epoll_event> events, std::chrono::nanoseconds limit) noexcept {
+    timespec left{};
+    left.tv_sec = static_cast<time_t>(limit.count() / 1'000'000'000);
+    left.tv_nsec = static_cast<long>(limit.count() % 1'000'000'000);
+    return ::epoll_pwait2(epoll, events.data(), static_cast<int>(events.size()), limit.count() < 0 ? nullptr : &left,
+                          nullptr);
+}
+
+}  // namespace tercet::multiprocessing

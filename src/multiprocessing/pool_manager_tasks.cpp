@@ -1,0 +1,245 @@
+// Which worker gets which task.
+//
+// While a worker has nothing to do, it gets one task. When all workers that there may be are busy, and calls are short,
+// each gets some more behind the one that it runs, as many as take some 100 us together, so that it does not have to
+// wait for the next. Only plain tasks stand behind others: small, without options. A task that turns out to be long
+// must not keep those behind it from idle workers: they are taken back, as far as the worker has not claimed them.
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "pool_manager.hpp"
+#include "pool_manager_epoll.hpp"
+
+namespace tercet::multiprocessing {
+
+namespace {
+
+constexpr double pipelined_ns = 100'000;
+constexpr std::size_t most_pipelined = 64;
+constexpr std::size_t frame_head_size = sizeof(frame_head);
+constexpr std::size_t largest_in_ring = worker_segment::ring_size / 4 - sizeof(ring_record);
+
+bool is_small(const remote_task& task) noexcept {
+    return task.request.size() - frame_head_size <= largest_in_ring && task.descriptors.empty();
+}
+
+bool is_any(const remote_task&) noexcept { return true; }
+bool is_plain(const remote_task& task) noexcept { return !task.limits && is_small(task); }
+
+}  // namespace
+
+void pool_manager::assign_tasks() {
+    while (queue_.size() != 0) {
+        if (!idle_.empty()) {
+            if (!give_task(*idle_.back(), false)) return;
+        } else {
+            worker_channel* const worker = worker_for_more();
+            if (!worker || !give_task(*worker, true)) return;
+        }
+    }
+}
+
+/// A busy worker that may have one more task, or null.
+worker_channel* pool_manager::worker_for_more() {
+    if (workers_.size() < max_workers_ || starting_ != 0 || is_leaving_) return nullptr;
+    const auto limit = static_cast<std::size_t>(std::clamp(pipelined_ns / typical_ns_, 1.0, double{most_pipelined}));
+    if (limit == 1) return nullptr;
+    const auto has_time = [limit](const worker_channel& worker) {
+        return worker.at == stage::busy && !worker.is_exclusive && worker.task_count < limit;
+    };
+    if (filling_ && has_time(*filling_)) return filling_;
+    filling_ = nullptr;
+    for (const auto& [id, worker] : workers_)
+        if (has_time(*worker) && (!filling_ || worker->task_count < filling_->task_count)) filling_ = worker.get();
+    return filling_;
+}
+
+/// Gives a task to the worker. False: there is none that it can have.
+bool pool_manager::give_task(worker_channel& worker, bool only_plain) {
+    while (remote_task* const task = queue_.pop(only_plain ? &is_plain : &is_any)) {
+        const auto now = task->limits ? clock::now() : clock::time_point::min();
+        if (task->deadline() <= now) {
+            end_task(*task, nullptr, reason_of_expiry(*task));
+            continue;
+        }
+        if (is_small(*task) && !worker.requests.has_room(task->request.size() - frame_head_size)) {
+            queue_.put_back(*task);  // an idle worker has yet to skip what was taken back from it
+            wanted_look_ = std::min(wanted_look_, clock::now() + look_every);
+            return false;
+        }
+        if (!task->begin()) {
+            end_task(*task, nullptr);
+            continue;
+        }
+        if (task->limits && !std::exchange(task->limits->has_begun, true))
+            task->limits->deadline = std::min(task->limits->deadline, task->limits->options.timeout.deadline(now));
+        return send_task(worker, *task);
+    }
+    return false;
+}
+
+bool pool_manager::send_task(worker_channel& worker, remote_task& task) {
+    std::erase(idle_, &worker);
+    worker.at = stage::busy;
+    worker.deadline = task.deadline();
+    worker.tasks.push(task);
+    ++worker.task_count;
+    worker.is_exclusive = !is_plain(task);
+    if (worker.task_count == 1) worker.last_answer = clock::now();
+    wanted_look_ = std::min(
+        {wanted_look_, worker.deadline, worker.task_count == 2 ? clock::now() + look_every : clock::time_point::max()});
+    task.worker = &worker;
+    if (is_small(task)) {
+        task.record = &worker.requests.write(static_cast<std::uint32_t>(ring_kind::run), 0,
+                                             task.request.bytes().subspan(frame_head_size));
+        worker.wake();
+        return true;
+    }
+    task.record = &worker.requests.write(static_cast<std::uint32_t>(ring_kind::run_from_socket), 0, {});
+    worker.wake();
+    complete_frame(task.request, frame_kind::run);
+    switch (worker.send(task.request.bytes(), task.descriptors)) {
+        case io_status::done:
+            on_sent(worker);
+            break;
+        case io_status::blocked:
+            watch(worker, true);
+            break;
+        case io_status::closed:
+            break;  // the server is about to say how the worker ended
+    }
+    return true;
+}
+
+/// Takes back the tasks that stand behind one that takes long, if another worker has time for them.
+void pool_manager::take_back_stuck() {
+    if (idle_.empty() || queue_.size() != 0) return;
+    const auto now = clock::now();
+    for (const auto& [id, worker] : workers_) {
+        if (worker->task_count < 2 || worker->is_being_read || now - worker->last_answer < std::chrono::milliseconds(1))
+            continue;
+        take_back(*worker);
+    }
+}
+
+/// Takes back the tasks that the worker has not begun.
+void pool_manager::take_back(worker_channel& worker) {
+    task_list kept;
+    task_list taken;
+    while (remote_task* const task = worker.tasks.pop()) {
+        std::uint32_t as_sent = ring_record::ready;
+        const bool is_whole = task->request.size() != 0;  // else nobody else could do it
+        if (is_whole && task->record->at.compare_exchange_strong(as_sent, ring_record::revoked)) {
+            task->worker = nullptr;
+            task->record = nullptr;
+            taken.push_front(*task);
+            --worker.task_count;
+        } else {
+            kept.push(*task);
+        }
+    }
+    while (remote_task* const task = kept.pop()) worker.tasks.push(*task);
+    if (worker.has_driver) worker.wake_waiter();
+    note_if_idle(worker);
+    while (remote_task* const task = taken.pop()) queue_.put_back(*task);
+}
+
+/// The worker has lost a task, perhaps its last.
+void pool_manager::note_if_idle(worker_channel& worker) {
+    if (worker.task_count != 0) return;
+    worker.deadline = clock::time_point::max();
+    worker.is_exclusive = false;
+    if (worker.at != stage::busy) return;
+    worker.at = stage::idle;
+    if (!worker.is_gone) idle_.push_back(&worker);
+}
+
+/// Takes the task that the worker has had longest off it. Null: it has none.
+remote_task* pool_manager::take_first(worker_channel& worker) noexcept {
+    remote_task* const task = worker.tasks.pop();
+    if (!task) return nullptr;
+    --worker.task_count;
+    task->worker = nullptr;
+    task->record = nullptr;
+    return task;
+}
+
+/// The task is over without an answer. The pool's thread finishes it when it can; with neither of the reasons it was
+/// cancelled.
+void pool_manager::end_task(remote_task& task, std::exception_ptr failure, const char* expiry_text) noexcept {
+    task.failure = std::move(failure);
+    task.expiry_text = expiry_text;
+    ended_.push(task);
+}
+
+/// Fails the task that the worker had begun, and puts the others back. For a worker that is gone.
+void pool_manager::fail_tasks(worker_channel& worker, const std::string& how, int signal, int exit_code) {
+    const remote_task* const first = worker.tasks.first();
+    // What has no request any more cannot be given to another worker.
+    const bool has_begun = first && (first->request.size() == 0 || first->record->at.load() != ring_record::ready);
+    remote_task* const begun = has_begun ? take_first(worker) : nullptr;
+    task_list others;
+    while (remote_task* const task = take_first(worker)) others.push_front(*task);
+    while (remote_task* const task = others.pop())
+        if (is_broken_)
+            end_task(*task, std::make_exception_ptr(broken_process_pool(broken_reason_)));
+        else
+            queue_.put_back(*task);
+    if (worker.has_driver) worker.wake_waiter();
+    if (!begun || retry(*begun)) return;
+    std::exception_ptr error;
+    try {
+        error = std::make_exception_ptr(worker_died(
+            fmt::format("process_pool_executor: worker (pid {}) died: {}; its task{} failed, the others go on",
+                        worker.pid, how, begun->has_name() ? " " + begun->label() : ""),
+            worker.pid, signal, exit_code));
+    } catch (const std::bad_alloc&) {
+        error = std::current_exception();
+    }
+    end_task(*begun, std::move(error));
+}
+
+/// Puts a task that has failed into the queue again, if it may be made again.
+bool pool_manager::retry(remote_task& task) {
+    if (is_broken_ || !task.can_retry()) return false;
+    --task.limits->retries_left;
+    queue_.put_back(task);
+    return true;
+}
+
+/// All workers have what they may have: reads some answers, after which one has time.
+void pool_manager::read_for_room(lock_type& lock) {
+    for (const auto& [id, worker] : workers_) {
+        if (worker->task_count < 2 || worker->has_driver || worker->is_being_read || !has_readable_answer(*worker))
+            continue;
+        const channel_pointer kept = worker;
+        callback_collector callbacks(*this);
+        read_answers(kept, lock, &callbacks);
+        return;
+    }
+}
+
+/// Whether there is something that only the pool's thread does, and it does not know.
+bool pool_manager::needs_own_thread() const noexcept {
+    if (ended_.first() || ended_callbacks_ || queue_.is_closed()) return true;
+    if (queue_.size() > starting_ && idle_.empty() && workers_.size() < max_workers_ && !is_broken_) return true;
+    return wanted_look_ < sleeps_until_;
+}
+
+void pool_manager::on_submitted() noexcept {
+    lock_type lock(mutex_);
+    try {
+        assign_tasks();
+        if (queue_.size() != 0) read_for_room(lock);
+    } catch (const std::exception&) {  // no memory: the pool's thread tries again, and says so
+        queue_.wake();
+        return;
+    }
+    if (needs_own_thread()) queue_.wake();
+}
+
+}  // namespace tercet::multiprocessing
