@@ -27,7 +27,7 @@ void ask(const std::string& address, const std::string& key) {
 
 int main() {
     listener server("127.0.0.1:0", {.authkey = "a shared secret"});
-    for (const char* const key : {"a shared secret", "a guess"}) {
+    for (const std::string& key : {std::string("a shared secret"), std::string("a guess")}) {
         process asker(ask, server.address(), key);
         asker.start();
         try {
