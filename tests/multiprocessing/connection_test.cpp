@@ -145,15 +145,16 @@ TEST(connection, time_limits_hold_and_lose_nothing) {
     EXPECT_THROW(b.recv<int>(20ms), timeout_error);
     EXPECT_FALSE(b.poll(20ms));
     EXPECT_GE(std::chrono::steady_clock::now() - start, 40ms);
-    // Half a message, and the other half after the time limit.
+    // A message in three parts: a piece of its head, some of the rest, and what is left.
     auto [raw, line] = pipe();
     auto [probe, source] = pipe();
     source.send_bytes(block_of(100));
     std::vector<char> wire(200);
     const auto size = static_cast<std::size_t>(::read(probe.fileno(), wire.data(), wire.size()));
-    ASSERT_EQ(::write(raw.fileno(), wire.data(), 50), 50);
-    EXPECT_THROW(line.recv_bytes(5ms), timeout_error);
-    ASSERT_EQ(::write(raw.fileno(), wire.data() + 50, size - 50), static_cast<ssize_t>(size - 50));
+    for (std::size_t from = 0, part = 10; from < size; from += part, part = from == 10 ? 40 : size - from) {
+        EXPECT_THROW(line.recv_bytes(5ms), timeout_error);
+        ASSERT_EQ(::write(raw.fileno(), wire.data() + from, part), static_cast<ssize_t>(part));
+    }
     EXPECT_EQ(line.recv_bytes(10s), block_of(100));
 }
 

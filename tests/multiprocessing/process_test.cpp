@@ -6,7 +6,6 @@
 #include <tercet/multiprocessing/wait_ready.hpp>
 #include <tercet/threading/thread.hpp>
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -229,11 +228,7 @@ TEST(process, the_fork_server_outlives_an_interrupt) {
     old.kill();
 }
 
-TEST(process, large_arguments_and_file_descriptors_arrive) {
-    int ends[2];
-    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    const unique_fd readable(ends[0]);
-    unique_fd writable(ends[1]);
+TEST(process, large_arguments_arrive_and_descriptors_among_them) {
     auto [here, there] = pipe(false);
     process child(
         [](const std::string& text, connection line) {
