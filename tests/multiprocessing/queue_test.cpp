@@ -4,13 +4,10 @@
 #include <tercet/multiprocessing/process.hpp>
 #include <tercet/multiprocessing/process_pool_executor.hpp>
 #include <tercet/multiprocessing/queue.hpp>
-#include <tercet/multiprocessing/simple_queue.hpp>
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/stat.h>
 
 #include <chrono>
 #include <csignal>
@@ -45,33 +42,6 @@ TEST(queue, items_of_every_size_stay_whole) {
         for (const auto size : sizes) items.put(std::string(size, static_cast<char>('a' + round)));
         for (const auto size : sizes) EXPECT_EQ(items.get(), std::string(size, static_cast<char>('a' + round)));
     }
-}
-
-TEST(queue, gives_back_the_memory_of_what_was_taken) {
-    message_log log(message_queue::unbounded, 0);
-    const std::atomic<bool> is_closed{false};
-    const std::vector<std::byte> block(100'000);
-    byte_buffer taken;
-    // Never empty, so that it goes on and on; then empty.
-    const auto put = [&] { log.put(block, message_log::clock::time_point::max(), is_closed); };
-    const auto get = [&] { log.get(taken, message_log::clock::time_point::max(), is_closed); };
-    const auto memory = [&] {
-        struct stat file {};
-        ::fstat(log.descriptor(), &file);
-        return static_cast<std::size_t>(file.st_blocks) * 512;
-    };
-    put();
-    for (int i = 0; i < 200; ++i) {
-        put();
-        get();
-        EXPECT_EQ(taken.size(), block.size());
-    }
-    EXPECT_LT(memory(), 3U << 20U);
-    for (int i = 0; i < 100; ++i) put();
-    EXPECT_GT(memory(), 9U << 20U);
-    for (int i = 0; i < 101; ++i) get();
-    EXPECT_EQ(log.size(), 0U);
-    EXPECT_LT(memory(), 2U << 20U);
 }
 
 TEST(queue, waits_no_longer_than_it_may) {
@@ -270,40 +240,6 @@ TEST(queue, leaves_no_descriptors_behind) {
     const auto before = open_fds();
     for (int i = 0; i < 10; ++i) queue<int>::unbounded().put(i);
     EXPECT_EQ(open_fds(), before);
-}
-
-TEST(joinable_queue, join_waits_until_every_item_was_dealt_with) {
-    joinable_queue<int> items(100);
-    EXPECT_TRUE(items.join(0s));
-    EXPECT_THROW(items.task_done(), std::invalid_argument);
-    for (int i = 0; i < 10; ++i) items.put(i);
-    EXPECT_FALSE(items.join(5ms));
-    process worker(
-        [](joinable_queue<int> in) {
-            for (int i = 0; i < 10; ++i) {
-                in.get();
-                in.task_done();
-            }
-        },
-        items);
-    worker.start();
-    EXPECT_TRUE(items.join(30s));
-    worker.join();
-    EXPECT_TRUE(items.empty());
-}
-
-TEST(simple_queue, passes_items_between_processes) {
-    simple_queue<int> there;
-    simple_queue<int> back;
-    process child([](simple_queue<int> in, simple_queue<int> out) { out.put(in.get() + 1); }, there, back);
-    child.start();
-    there.put(1);
-    EXPECT_EQ(back.get(), 2);
-    EXPECT_TRUE(back.empty());
-    back.close();
-    EXPECT_THROW(back.put(1), invalid_state_error);
-    EXPECT_THROW(back.get(), invalid_state_error);
-    EXPECT_THROW(back.empty(), invalid_state_error);
 }
 
 }  // namespace
