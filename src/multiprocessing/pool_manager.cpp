@@ -49,8 +49,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto stream_interval = 50us;   // between looks while many answers come
-constexpr std::size_t stream_from = 16;  // answers in a look
+constexpr auto look_at_least_every = 64ms;  // at a worker that has several tasks
+constexpr auto stream_interval = 50us;      // between looks while many answers come
+constexpr std::size_t stream_from = 16;     // answers in a look
 
 unique_fd make_eventfd() {
     unique_fd made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -120,7 +121,10 @@ void pool_manager::wait_for_events(lock_type& lock) {
     for (const auto& [id, worker] : workers_) {
         until = std::min(until, worker->deadline);
         if (worker->is_kill_due) until = std::min(until, now + 10ms);
-        if (worker->task_count > 1) until = std::min(until, now + look_every);
+        if (worker->task_count > 1) {  // less and less often, the longer it is busy with one
+            const auto since = std::clamp<clock::duration>(now - worker->last_answer, look_every, look_at_least_every);
+            until = std::min(until, now + since);
+        }
         if (worker->exit && !worker->is_being_read) until = now;
     }
     if (ended_.first() || ended_callbacks_ || is_finished()) until = now;
