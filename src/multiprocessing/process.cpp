@@ -127,7 +127,7 @@ void process::end() noexcept {
     if (!state_ || !state_->is_ours()) return;
     try {
         if (state_->is_alive() && !state_->daemon()) state_->join({});
-        alive();  // lets go of it, once it has ended
+        alive();     // lets go of it, once it has ended
     } catch (...) {  // NOLINT(bugprone-empty-catch): it is closed
     }
 }
