@@ -82,21 +82,25 @@ std::string start_value(std::uint64_t token) {
     return fmt::format("{}:{}:{:x}", depth_here.load(std::memory_order_relaxed) + 1, ::getpid(), token);
 }
 
-void require_start_possible() {
+std::string why_no_start(const char* things) {
     link_start_hook();
     if (const auto order = read_order(); order && !is_server_or_worker.load(std::memory_order_relaxed))
-        throw broken_process_pool(
-            fmt::format("process_pool_executor: this process was started as a fork server (depth {}), and uses a pool "
-                        "before it serves: a static object must ask in_worker() before it uses a pool, and a program "
-                        "linked with -static must call tercet::multiprocessing::guard(argc, argv) first in main",
-                        order->depth));
+        return fmt::format(
+            "this process was started as a fork server (depth {}), and uses {} before it serves: a static object must "
+            "ask in_worker() before it does so, and a program linked with -static must call "
+            "tercet::multiprocessing::guard(argc, argv) first in main",
+            order->depth, things);
     if (!has_start_hook.load(std::memory_order_relaxed))
-        throw broken_process_pool(
-            "process_pool_executor: the program's start is not under control, so a new process would run main again: "
-            "call tercet::multiprocessing::guard(argc, argv) as the first statement of main");
+        return "the program's start is not under control, so a new process would run main again: call "
+               "tercet::multiprocessing::guard(argc, argv) as the first statement of main";
     if (const unsigned depth = depth_here.load(std::memory_order_relaxed); depth >= max_process_depth)
-        throw broken_process_pool(fmt::format(
-            "process_pool_executor: pools are nested {} deep, the limit: this process may not start workers", depth));
+        return fmt::format("{} are nested {} deep, the limit: this process may not start workers", things, depth);
+    return {};
+}
+
+void require_start_possible() {
+    if (const std::string reason = why_no_start("pools"); !reason.empty())
+        throw broken_process_pool("process_pool_executor: " + reason);
 }
 
 void serve_if_asked() {

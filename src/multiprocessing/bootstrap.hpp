@@ -18,6 +18,9 @@ std::string start_value(std::uint64_t token);
 /// would be one generation too many.
 void require_start_possible();
 
+/// The same, as a text without who wanted to start; empty when it is possible. `things`: "pools", "processes".
+std::string why_no_start(const char* things);
+
 /// Becomes a fork server and does not return, if this process was started to be one. Once static objects are made.
 void serve_if_asked();
 

@@ -3,7 +3,7 @@
 //   control socket   a byte brings the socket of one more pool; end of file: the parent is gone, or wants everyone gone
 //   parent           a pidfd: the parent is gone, although a copy of it still holds the sockets
 //   signals          SIGCHLD: workers have ended; their pools are told how, and what they have used
-//   pools            requests; end of file: the pool is gone, so its workers are killed
+//   pools            requests; end of file: the pool is gone, so its workers are killed; a `process` is a pool with one
 //
 // Workers are told by the kernel to die with this process (PR_SET_PDEATHSIG); since the signal follows the thread that
 // forked, and a worker may be late to ask for it, the worker looks for its parent once more after asking.
@@ -36,6 +36,7 @@
 #include "end_process.hpp"
 #include "fork_server_protocol.hpp"
 #include "frame.hpp"
+#include "process_child.hpp"
 #include "socket.hpp"
 #include "worker_process.hpp"
 
@@ -94,11 +95,11 @@ private:
 
     void accept_client();
     void serve(const std::shared_ptr<client>& pool);
-    void start_worker(const std::shared_ptr<client>& pool, std::uint64_t worker, unique_fd socket);
-    void kill_worker(const client& pool, std::uint64_t worker);
+    void start(const std::shared_ptr<client>& pool, const server_request& request, unique_fd socket);
+    void send_signal(const client& pool, std::uint64_t worker, int signal);
     void collect_children();
     void remove_gone_clients();
-    [[noreturn]] void become_worker(unique_fd socket);
+    [[noreturn]] void become(server_request_kind kind, unique_fd socket);
     [[noreturn]] void end();
 
     std::uint64_t token_;
@@ -185,10 +186,14 @@ void fork_server_process::serve(const std::shared_ptr<client>& pool) {
         }
         switch (request.kind) {
             case server_request_kind::start_worker:
-                start_worker(pool, request.worker, std::move(passed));
+            case server_request_kind::start_process:
+                start(pool, request, std::move(passed));
                 break;
             case server_request_kind::kill_worker:
-                kill_worker(*pool, request.worker);
+                send_signal(*pool, request.worker, SIGKILL);
+                break;
+            case server_request_kind::signal_process:
+                send_signal(*pool, request.worker, static_cast<int>(request.signal));
                 break;
             case server_request_kind::report_usage: {
                 server_event event{.kind = server_event_kind::usage, .pid = pid_};
@@ -201,13 +206,14 @@ void fork_server_process::serve(const std::shared_ptr<client>& pool) {
     }
 }
 
-void fork_server_process::start_worker(const std::shared_ptr<client>& pool, std::uint64_t worker, unique_fd socket) {
+void fork_server_process::start(const std::shared_ptr<client>& pool, const server_request& request, unique_fd socket) {
+    const std::uint64_t worker = request.worker;
     if (!socket) {
         pool->send({.kind = server_event_kind::start_failed, .worker = worker, .status = EMFILE});
         return;
     }
     const pid_t pid = ::fork();
-    if (pid == 0) become_worker(std::move(socket));
+    if (pid == 0) become(request.kind, std::move(socket));
     if (pid < 0) {
         pool->send({.kind = server_event_kind::start_failed, .worker = worker, .status = errno});
         return;
@@ -217,19 +223,23 @@ void fork_server_process::start_worker(const std::shared_ptr<client>& pool, std:
     pool->send({.kind = server_event_kind::started, .pid = pid, .worker = worker});
 }
 
-void fork_server_process::become_worker(unique_fd socket) {
+void fork_server_process::become(server_request_kind kind, unique_fd socket) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != pid_) end_process(1);
     for (const auto& each : clients_) each->socket.reset();
     control_.reset();
     signals_.reset();
+    if (kind == server_request_kind::start_process) {
+        parent_.reset();
+        run_process(std::move(socket));
+    }
     ::prctl(PR_SET_NAME, "tercet-worker");
     run_worker(std::move(socket), std::move(parent_));
 }
 
-void fork_server_process::kill_worker(const client& pool, std::uint64_t worker) {
+void fork_server_process::send_signal(const client& pool, std::uint64_t worker, int signal) {
     for (const auto& [pid, each] : children_)
-        if (each.owner.get() == &pool && each.worker == worker) ::kill(pid, SIGKILL);
+        if (each.owner.get() == &pool && each.worker == worker) ::kill(pid, signal);
 }
 
 void fork_server_process::collect_children() {

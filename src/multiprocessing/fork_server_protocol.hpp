@@ -12,12 +12,14 @@ enum class server_request_kind : std::uint32_t {
     start_worker,  ///< comes with the worker's end of its socket
     kill_worker,
     report_usage,
+    start_process,   ///< a `process`: comes with its end of the socket over which it gets its call
+    signal_process,  ///< sends it `signal`
 };
 
 /// From a pool to the fork server.
 struct server_request {
     server_request_kind kind{};
-    std::uint32_t reserved = 0;
+    std::uint32_t signal = 0;
     std::uint64_t worker = 0;  ///< the pool's number for it
 };
 

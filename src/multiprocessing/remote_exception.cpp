@@ -211,6 +211,10 @@ private:
         add(typeid(broken_executor), by_text<broken_executor>());
         add(typeid(broken_process_pool), by_text<broken_process_pool>());
         add(typeid(decode_error), by_text<decode_error>());
+        add(typeid(queue_empty), by_text<queue_empty>());
+        add(typeid(eof_error), by_text<eof_error>());
+        add(typeid(authentication_error), by_text<authentication_error>());
+        add(typeid(process_start_error), by_text<process_start_error>());
         add(typeid(worker_died), of_worker_died());
         add(typeid(remote_error), of_remote_error());
         add(typeid(exception_group), of_exception_group());

@@ -95,6 +95,10 @@ TEST(remote_exception, errors_of_tercet_are_kept) {
     returned(broken_executor("broken"));
     returned(broken_process_pool("broken"));
     returned(decode_error("short"));
+    returned(queue_empty("nothing"));
+    returned(eof_error("closed"));
+    returned(authentication_error("other key"));
+    returned(process_start_error("nested"));
     const auto death = returned(worker_died("gone", 12, 9, 0));
     EXPECT_EQ(death.pid(), 12);
     EXPECT_EQ(death.signal(), 9);

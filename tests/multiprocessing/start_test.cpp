@@ -26,10 +26,11 @@ std::string output_of(const std::string& arguments) {
     return text;
 }
 
-TEST(start, a_killed_parent_leaves_no_descendant) {
+/// Kills a victim whose three descendants are busy, and expects them to end.
+void expect_no_descendant_after_death(const char* what) {
     signpost post;
     std::string program = TERCET_VICTIM;
-    std::string mode = "busy";
+    std::string mode = what;
     std::string path = post.path();
     char* const arguments[] = {program.data(), mode.data(), path.data(), nullptr};
     pid_t parent = 0;
@@ -39,6 +40,19 @@ TEST(start, a_killed_parent_leaves_no_descendant) {
     ::kill(parent, SIGKILL);
     ::waitpid(parent, nullptr, 0);
     for (const auto& each : workers) EXPECT_TRUE(each.ends_within(2'000));
+}
+
+TEST(start, a_killed_parent_leaves_no_descendant) { expect_no_descendant_after_death("busy"); }
+
+TEST(start, a_killed_parent_leaves_no_process_of_its_own) { expect_no_descendant_after_death("processes"); }
+
+TEST(start, the_end_of_a_program_waits_for_processes_and_ends_daemons) {
+    EXPECT_EQ(output_of("leave"), "main returns\nlast\n");
+}
+
+TEST(start, processes_start_processes_as_deep_as_the_limit) {
+    EXPECT_THAT(output_of("'deep processes'"),
+                testing::MatchesRegex("4: process 'Process-1:1:1:1:1': processes are nested 4 deep, the limit: .*\n"));
 }
 
 TEST(start, statics_are_made_once_and_main_is_not_entered) {

@@ -2,8 +2,11 @@
 
 #include <tercet/multiprocessing.hpp>
 
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -52,6 +55,72 @@ int keep_busy(const std::string& signpost_path) {
         signpost_path);
     nested.wait();
     return 1;
+}
+
+/// Keeps processes of each kind busy, and waits to be killed.
+int keep_processes_busy(const std::string& signpost_path) {
+    process plain(spin, signpost_path);
+    process daemon({.daemon = true}, spin, signpost_path);
+    process nested(
+        [](const std::string& path) {
+            process inner(spin, path);
+            inner.start();
+            inner.join();
+        },
+        signpost_path);
+    for (process* const each : {&plain, &daemon, &nested}) each->start();
+    nested.join();
+    return 1;
+}
+
+/// Returns from main while processes run: one that is waited for, and goes on when a daemon has ended, which is told
+/// to; and a daemon that does not listen.
+int leave_processes() {
+    static auto [end, hold] = pipe(false);
+    static process last(
+        [](connection line) {
+            try {
+                line.recv<int>();
+            } catch (const eof_error&) {
+                std::printf("last\n");
+            }
+        },
+        end);
+    static process daemon(
+        {.daemon = true},
+        [](connection line) {
+            line.send(0);
+            for (;;) ::pause();
+        },
+        hold);
+    static process stubborn(
+        {.daemon = true},
+        [](connection line) {
+            std::signal(SIGTERM, SIG_IGN);
+            line.send(0);
+            line.close();
+            for (;;) ::pause();
+        },
+        hold);
+    daemon.start();
+    stubborn.start();
+    hold.close();
+    end.recv<int>();
+    end.recv<int>();
+    last.start();
+    std::printf("main returns\n");
+    std::fflush(stdout);
+    return 0;
+}
+
+/// How many processes may start one another, and what the next one says.
+void go_down_in_processes(int depth) {
+    try {
+        process next(go_down_in_processes, depth + 1);
+        next.start();
+    } catch (const process_start_error& e) {
+        std::printf("%d: %s\n", depth, e.what());
+    }
 }
 
 std::string look_around() {
@@ -122,6 +191,12 @@ int run(int argc, char** argv) {
     main_was_entered = true;
     const std::string_view mode = argc > 1 ? argv[1] : "";
     if (mode == "busy") return keep_busy(argv[2]);
+    if (mode == "processes") return keep_processes_busy(argv[2]);
+    if (mode == "leave") return leave_processes();
+    if (mode == "deep processes") {
+        go_down_in_processes(0);
+        return 0;
+    }
     if (mode == "look") {
         std::puts(look_around().c_str());
         std::puts(global_pool.submit(look_around).result().c_str());

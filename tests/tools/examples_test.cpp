@@ -58,6 +58,13 @@ TEST(examples, of_coroutines_print_what_they_show) {
                   "so far 1\nso far 3\nso far 6\nsum 6\nthe thread has stopped\nand the wait for it has ended\n");
 }
 
+TEST(examples, processes_send_one_another_numbers_and_questions) {
+    expect_output("process_queue", "1000 numbers, sum 500500\nadder ended with 0\n");
+    expect_output("authenticated_client",
+                  "question: six times seven\nanswer: 42\nclient: the listener has another authkey\n"
+                  "listener: accept: a client has another authkey\n");
+}
+
 TEST(examples, the_counter_loses_nothing) {
     program example("counter", {});
     EXPECT_EQ(example.wait(), 0) << example.error_output();

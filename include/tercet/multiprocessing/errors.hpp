@@ -50,4 +50,22 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+/// The other end of a connection is closed, and all that it sent was received.
+class eof_error : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+/// Two ends of a new connection do not have the same key.
+class authentication_error : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+/// No process can be started from this one, or the fork server has not started it.
+class process_start_error : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
 }  // namespace tercet::multiprocessing

@@ -11,9 +11,10 @@ bool in_worker() noexcept;
 /// is allowed and idle.
 void guard(int argc, char** argv);
 
-/// Kills the fork server of this process and all workers of all its pools at once, and waits until they are gone. The
-/// pools are broken then; new ones start anew. For the way out of a program that was interrupted, before `_exit`. Any
-/// thread, not in a signal handler.
+/// Kills the fork server of this process, all workers of all its pools and every `process` at once, and waits until
+/// they are gone. The pools are broken then; new ones start anew. For the way out of a program that was interrupted,
+/// before
+/// `_exit`. Any thread, not in a signal handler.
 void terminate_all() noexcept;
 
 }  // namespace tercet::multiprocessing

@@ -1,0 +1,149 @@
+// A message is a head and its bytes. Descriptors go with the first byte of the head, and the kernel does not let one
+// recvmsg() run over the begin of what brings others; so the head is received by itself, and whatever comes with a
+// piece of it belongs to this message.
+//
+// Both directions ask the socket without waiting (MSG_DONTWAIT), whatever its own mode is: it may be shared with
+// another process. Who may wait does that with poll, against one deadline.
+
+#include "message_socket.hpp"
+
+#include <tercet/multiprocessing/archive.hpp>
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace tercet::multiprocessing {
+
+namespace {
+
+constexpr std::size_t first_room = 64U << 10U;
+
+/// Room for the descriptors of a message.
+struct alignas(cmsghdr) control_room {
+    std::array<std::byte, CMSG_SPACE(max_descriptors * sizeof(int))> bytes;
+};
+
+void keep_descriptors(msghdr& message, std::vector<unique_fd>& kept) {
+    for (cmsghdr* head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
+        if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
+        const std::size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        std::array<int, max_descriptors> fds{};
+        std::memcpy(fds.data(), CMSG_DATA(head), count * sizeof(int));
+        std::array<unique_fd, max_descriptors> owned;
+        for (std::size_t i = 0; i < count; ++i) owned[i] = unique_fd(fds[i]);
+        for (std::size_t i = 0; i < count; ++i) kept.push_back(std::move(owned[i]));
+    }
+}
+
+message_status status_of_error() noexcept {
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return message_status::blocked;
+    return errno == EPIPE || errno == ECONNRESET ? message_status::closed : message_status::failed;
+}
+
+}  // namespace
+
+message_writer::message_writer(std::uint64_t type, std::span<const std::byte> bytes,
+                               std::span<const unique_fd> descriptors) noexcept
+    : bytes_(bytes), descriptors_(descriptors) {
+    head_.descriptors = static_cast<std::uint32_t>(descriptors.size());
+    head_.size = bytes.size();
+    head_.type = type;
+}
+
+message_status message_writer::write(int socket) noexcept {
+    while (sent_ < sizeof head_ + bytes_.size()) {
+        std::array<iovec, 2> parts{};
+        msghdr message{};
+        message.msg_iov = parts.data();
+        if (sent_ < sizeof head_)
+            parts[message.msg_iovlen++] = {reinterpret_cast<char*>(&head_) + sent_, sizeof head_ - sent_};
+        const std::size_t skipped = std::max(sent_, sizeof head_) - sizeof head_;
+        if (skipped < bytes_.size())
+            parts[message.msg_iovlen++] = {const_cast<std::byte*>(bytes_.data()) + skipped, bytes_.size() - skipped};
+        control_room control;
+        if (sent_ == 0 && !descriptors_.empty()) {
+            const std::size_t size = descriptors_.size() * sizeof(int);
+            control = {};
+            message.msg_control = control.bytes.data();
+            message.msg_controllen = CMSG_SPACE(size);
+            cmsghdr* const head = CMSG_FIRSTHDR(&message);
+            head->cmsg_level = SOL_SOCKET;
+            head->cmsg_type = SCM_RIGHTS;
+            head->cmsg_len = CMSG_LEN(size);
+            for (std::size_t i = 0; i < descriptors_.size(); ++i) {
+                const int fd = descriptors_[i].get();
+                std::memcpy(CMSG_DATA(head) + i * sizeof fd, &fd, sizeof fd);
+            }
+        }
+        const ssize_t count = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (count >= 0)
+            sent_ += static_cast<std::size_t>(count);
+        else if (errno != EINTR)
+            return status_of_error();
+    }
+    return message_status::done;
+}
+
+message_status message_reader::read(int socket, std::size_t max_size) {
+    if (problem_) return message_status::malformed;
+    if (received_ < sizeof head_) {
+        if (const auto status = read_head(socket); status != message_status::done) return status;
+        if (head_.magic != message_head::expected_magic) return malformed("a message without its mark");
+        if (head_.descriptors > descriptors_.size())
+            descriptors_.clear();  // not all of them had room here: who wants one is told that there is none
+    }
+    if (head_.size > max_size) return malformed("a message larger than the limit");
+    for (;;) {
+        const std::size_t received = received_ - sizeof head_;
+        if (received == head_.size) {
+            bytes_.resize(received);
+            return message_status::done;
+        }
+        const auto room =
+            static_cast<std::size_t>(std::min<std::uint64_t>(head_.size, std::max(first_room, 2 * received)));
+        if (bytes_.size() < room) bytes_.resize(room);
+        const ssize_t count = ::recv(socket, bytes_.data() + received, room - received, MSG_DONTWAIT);
+        if (count == 0) return message_status::closed;
+        if (count > 0)
+            received_ += static_cast<std::size_t>(count);
+        else if (errno != EINTR)
+            return status_of_error();
+    }
+}
+
+message_status message_reader::read_head(int socket) {
+    while (received_ < sizeof head_) {
+        control_room control;  // not cleared: the kernel says how much of it it has filled
+        iovec part{reinterpret_cast<char*>(&head_) + received_, sizeof head_ - received_};
+        msghdr message{};
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.bytes.data();
+        message.msg_controllen = control.bytes.size();
+        const ssize_t count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (count == 0) return message_status::closed;
+        if (count > 0) {
+            keep_descriptors(message, descriptors_);
+            received_ += static_cast<std::size_t>(count);
+        } else if (errno != EINTR) {
+            return status_of_error();
+        }
+    }
+    return message_status::done;
+}
+
+message_status message_reader::malformed(const char* problem) noexcept {
+    problem_ = problem;
+    return message_status::malformed;
+}
+
+byte_buffer message_reader::take_bytes() noexcept {
+    received_ = 0;
+    return std::exchange(bytes_, byte_buffer());
+}
+
+}  // namespace tercet::multiprocessing
