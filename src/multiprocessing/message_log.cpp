@@ -20,6 +20,7 @@
 
 #include "message_log.hpp"
 
+#include <tercet/futures/futex.hpp>
 #include <tercet/multiprocessing/errors.hpp>
 
 #include <fcntl.h>
@@ -31,11 +32,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <system_error>
 #include <utility>
-
-#include "shared_futex.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -205,7 +205,7 @@ bool message_log::wait(guard& lock, waiting_place& place, clock::time_point dead
     const std::uint32_t seen = place.count.load(std::memory_order_relaxed);
     ++place.sleepers;
     lock.unlock();
-    shared_futex_wait(place.count, seen, deadline);
+    futex_wait(place.count, seen, deadline, futex_scope::shared);
     lock.lock();
     --place.sleepers;
     return true;
@@ -214,7 +214,7 @@ bool message_log::wait(guard& lock, waiting_place& place, clock::time_point dead
 void message_log::wake(waiting_place& place) noexcept {
     if (place.sleepers == 0) return;
     place.count.fetch_add(1, std::memory_order_relaxed);
-    shared_futex_wake_all(place.count);
+    futex_wake(place.count, std::numeric_limits<int>::max(), futex_scope::shared);
 }
 
 message_log::outcome message_log::put(std::span<const std::byte> message, clock::time_point deadline,
