@@ -1,8 +1,20 @@
 #pragma once
 
+#include <tercet/multiprocessing/array.hpp>
+#include <tercet/multiprocessing/barrier.hpp>
+#include <tercet/multiprocessing/bounded_semaphore.hpp>
 #include <tercet/multiprocessing/capture.hpp>
 #include <tercet/multiprocessing/codec.hpp>
+#include <tercet/multiprocessing/condition.hpp>
 #include <tercet/multiprocessing/errors.hpp>
+#include <tercet/multiprocessing/event.hpp>
 #include <tercet/multiprocessing/guard.hpp>
+#include <tercet/multiprocessing/lock.hpp>
 #include <tercet/multiprocessing/process_pool_executor.hpp>
 #include <tercet/multiprocessing/remote_exception.hpp>
+#include <tercet/multiprocessing/rlock.hpp>
+#include <tercet/multiprocessing/semaphore.hpp>
+#include <tercet/multiprocessing/shareable_list.hpp>
+#include <tercet/multiprocessing/shared_array.hpp>
+#include <tercet/multiprocessing/shared_memory.hpp>
+#include <tercet/multiprocessing/value.hpp>
