@@ -99,6 +99,10 @@ TEST(examples, the_scraper_finds_every_page_and_names_the_url_that_is_none) {
                             MatchesRegex("nowhere://: malformed URL 'nowhere://': .*")));
 }
 
+TEST(examples, the_shared_transform_copies_no_numbers) {
+    expect_output("shared_transform", "sum 5916001.7, of what is in the array here 5916001.7\n");
+}
+
 TEST(examples, the_sqlite_workers_insert_all_their_rows) {
     program example("sqlite_workers", {});
     EXPECT_EQ(example.wait(), 0) << example.error_output();

@@ -1,0 +1,133 @@
+// A process maps a segment once for each access, however often it is sent there: `mappings` knows what is mapped, by
+// the number of the file. So copies of a handle are one object also when one of them came back from a worker, and a
+// lock that was taken through one can be released through another.
+//
+// `mappings` is locked around a fork, so that the copy finds it whole.
+
+#include <tercet/multiprocessing/errors.hpp>
+#include <tercet/multiprocessing/shared_segment.hpp>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <system_error>
+#include <tuple>
+#include <utility>
+
+namespace tercet::multiprocessing {
+
+namespace {
+
+constexpr int size_seals = F_SEAL_SHRINK | F_SEAL_GROW;
+
+struct mappings_type {
+    using key = std::tuple<dev_t, ino_t, segment_access>;
+    std::mutex mutex;
+    std::map<key, std::weak_ptr<shared_segment>> known;
+};
+
+mappings_type& mappings() {
+    static auto* const all = new mappings_type;  // never destroyed: static handles may outlive any order
+    [[maybe_unused]] static const int registered = ::pthread_atfork(
+        [] { mappings().mutex.lock(); }, [] { mappings().mutex.unlock(); }, [] { mappings().mutex.unlock(); });
+    return *all;
+}
+
+[[noreturn]] void throw_errno(const std::string& what) { throw std::system_error(errno, std::system_category(), what); }
+
+struct stat status_of(int fd) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) throw_errno("shared memory: fstat");
+    return status;
+}
+
+mappings_type::key key_of(const struct stat& status, segment_access access) {
+    return {status.st_dev, status.st_ino, access};
+}
+
+}  // namespace
+
+shared_segment::shared_segment(unique_fd fd, std::size_t size, segment_access access)
+    : fd_(std::move(fd)), size_(size), access_(access) {
+    const int protection = access == segment_access::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+    void* const start = ::mmap(nullptr, size_, protection, MAP_SHARED, fd_.get(), 0);
+    if (start == MAP_FAILED) throw_errno(fmt::format("shared memory: mmap of {} bytes", size_));
+    data_ = static_cast<std::byte*>(start);
+}
+
+shared_segment::~shared_segment() {
+    ::munmap(data_, size_);
+    struct stat status {};
+    if (::fstat(fd_.get(), &status) != 0) return;
+    auto& all = mappings();
+    const std::lock_guard guard(all.mutex);
+    const auto found = all.known.find(key_of(status, access_));
+    if (found != all.known.end() && found->second.expired()) all.known.erase(found);
+}
+
+void shared_segment::enlist() {
+    const auto key = key_of(status_of(fd_.get()), access_);
+    auto& all = mappings();
+    const std::lock_guard guard(all.mutex);
+    all.known[key] = weak_from_this();
+}
+
+std::shared_ptr<shared_segment> shared_segment::create(const char* purpose, std::size_t size) {
+    if (size == 0 || size > static_cast<std::size_t>(std::numeric_limits<off_t>::max())) {
+        errno = EINVAL;
+        throw_errno(fmt::format("shared memory: {} bytes", size));
+    }
+    unique_fd fd(::memfd_create(purpose, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!fd) throw_errno("shared memory: memfd_create");
+    if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0)
+        throw_errno(fmt::format("shared memory: ftruncate to {} bytes", size));
+    if (::fcntl(fd.get(), F_ADD_SEALS, size_seals | F_SEAL_SEAL) != 0) throw_errno("shared memory: F_ADD_SEALS");
+    const std::shared_ptr<shared_segment> made(new shared_segment(std::move(fd), size, segment_access::read_write));
+    made->enlist();
+    return made;
+}
+
+std::shared_ptr<shared_segment> shared_segment::open(unique_fd fd, std::size_t size, segment_access access) {
+    const int seals = ::fcntl(fd.get(), F_GET_SEALS);
+    if (seals < 0 || (seals & size_seals) != size_seals)
+        throw decode_error("decode: shared memory that is no memfd with a sealed size, so that it might shrink");
+    const auto status = status_of(fd.get());
+    if (status.st_size <= 0 || (size != any_size && static_cast<std::uint64_t>(status.st_size) != size))
+        throw decode_error(
+            fmt::format("decode: shared memory of {} bytes, while its handle says {}", status.st_size, size));
+    const int flags = ::fcntl(fd.get(), F_GETFL);
+    if (access == segment_access::read_write && (flags & O_ACCMODE) != O_RDWR)
+        throw decode_error("decode: shared memory that can only be read, for a handle that writes");
+    const auto key = key_of(status, access);
+    auto& all = mappings();
+    {
+        const std::lock_guard guard(all.mutex);
+        const auto found = all.known.find(key);
+        if (found != all.known.end())
+            if (auto here = found->second.lock()) return here;
+    }
+    std::shared_ptr<shared_segment> opened(
+        new shared_segment(std::move(fd), static_cast<std::size_t>(status.st_size), access));
+    std::shared_ptr<shared_segment> earlier;  // of another thread; outlives the guard, as does `opened`
+    const std::lock_guard guard(all.mutex);
+    auto& entry = all.known[key];
+    earlier = entry.lock();
+    if (earlier) return earlier;
+    entry = opened;
+    return opened;
+}
+
+unique_fd shared_segment::read_only_descriptor() const {
+    unique_fd fd(::open(fmt::format("/proc/self/fd/{}", fd_.get()).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) throw_errno("shared memory: a descriptor that only reads");
+    return fd;
+}
+
+}  // namespace tercet::multiprocessing
