@@ -107,6 +107,33 @@ TEST(event_loop, a_cancelled_callback_is_not_called) {
     EXPECT_EQ(calls, 0);
 }
 
+TEST(event_loop, a_cancelled_timer_lets_go_of_what_it_holds_at_once) {
+    auto main = []() -> coro<> {
+        const auto held = std::make_shared<int>(0);
+        std::vector<handle> timers;
+        for (int i = 0; i < 1000; ++i) timers.push_back(get_running_loop().call_later(1h, [held] {}));
+        EXPECT_EQ(held.use_count(), 1001);
+        for (handle& each : timers) each.cancel();
+        EXPECT_TRUE(get_running_loop().timers().empty());
+        timers.clear();
+        EXPECT_EQ(held.use_count(), 1);
+        co_return;
+    };
+    run(main());
+}
+
+TEST(event_loop, a_call_of_another_thread_that_comes_after_the_end_is_an_error) {
+    runner ended;
+    auto main = []() -> coro<> { co_return; };
+    ended.run(main());
+    ended.close();
+    std::thread other([&] {
+        EXPECT_THROW(ended.get_loop().call_soon_threadsafe([] {}), tercet::invalid_state_error);
+        EXPECT_THROW(run_coroutine_threadsafe(main(), ended.get_loop()), tercet::invalid_state_error);
+    });
+    other.join();
+}
+
 TEST(event_loop, a_negative_delay_or_one_that_is_no_number_is_refused) {
     auto main = []() -> coro<> {
         event_loop& loop = get_running_loop();
