@@ -21,6 +21,9 @@ struct loop_options {
     /// Of the order in which what is ready at the same time runs: each seed gives another, always the same. 0: first
     /// in, first out.
     std::uint64_t seed = 0;
+    /// For `run` and `runner`: the first SIGINT cancels `main`, and `keyboard_interrupt` is thrown when it has ended, as
+    /// `cancel_on_interrupt` has it. `run_per_core` has an option of its own.
+    bool handle_interrupt = false;
 };
 
 }  // namespace tercet::asyncio
