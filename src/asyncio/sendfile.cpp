@@ -170,11 +170,11 @@ coro<std::uint64_t> copy_file(stream_pointer stream, int file, std::uint64_t off
         require_open(*stream);  // before a pipe is read: what is taken from it has to go out
         const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(room->size(), count - sent));
         ssize_t got = -1;
-        if (is_seekable) got = ::pread(file, room->data(), wanted, static_cast<off_t>(offset + sent));
-        if (got < 0 && errno == ESPIPE && offset == 0) {  // a pipe, which begins where it stands
-            is_seekable = false;
-            got = ::read(file, room->data(), wanted);
+        if (is_seekable) {
+            got = ::pread(file, room->data(), wanted, static_cast<off_t>(offset + sent));
+            if (got < 0 && errno == ESPIPE && offset == 0) is_seekable = false;  // a pipe begins where it stands
         }
+        if (!is_seekable) got = ::read(file, room->data(), wanted);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) stream->throw_error("sendfile", errno);
         if (got == 0) break;

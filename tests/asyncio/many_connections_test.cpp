@@ -124,6 +124,29 @@ coro<> come_and_go(std::size_t connections) {
 
 }  // namespace
 
+TEST(many_connections, that_come_and_go_leave_nothing_behind) {
+    const std::size_t connections = is_full_size() ? 1'000'000 : 10'000;
+    ASSERT_NO_FATAL_FAILURE(allow_descriptors(1'000));
+    auto main = [&]() -> coro<> {
+        co_await come_and_go(2'000);  // threads, pools of memory
+        const auto descriptors = open_descriptors();
+        const auto tasks = all_tasks().size();
+        const auto resident = resident_kib();
+        const auto begun = std::chrono::steady_clock::now();
+        co_await come_and_go(connections);
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+        std::printf("%zu connections in %.1f s: descriptors %td -> %td, tasks %zu -> %zu, memory %td -> %td KiB\n",
+                    connections, took.count(), descriptors, open_descriptors(), tasks, all_tasks().size(), resident,
+                    resident_kib());
+        EXPECT_EQ(open_descriptors(), descriptors);
+        EXPECT_EQ(all_tasks().size(), tasks);
+        if (!is_under_address_sanitizer && !is_under_thread_sanitizer) {
+            EXPECT_LT(resident_kib() - resident, 2048);
+        }
+    };
+    run(main());
+}
+
 TEST(many_connections, idle_use_no_cpu) {
     if (is_under_thread_sanitizer) GTEST_SKIP() << "the sanitizer has a thread of its own when it forks";
     const std::size_t connections = is_full_size() ? 10'000 : 1'000;
@@ -175,27 +198,4 @@ TEST(many_connections, idle_use_no_cpu) {
                 static_cast<long long>(used_there / 1us));
     EXPECT_LT(used, 5ms);
     EXPECT_LT(used_there, 5ms);
-}
-
-TEST(many_connections, that_come_and_go_leave_nothing_behind) {
-    const std::size_t connections = is_full_size() ? 1'000'000 : 10'000;
-    ASSERT_NO_FATAL_FAILURE(allow_descriptors(1'000));
-    auto main = [&]() -> coro<> {
-        co_await come_and_go(2'000);  // threads, pools of memory
-        const auto descriptors = open_descriptors();
-        const auto tasks = all_tasks().size();
-        const auto resident = resident_kib();
-        const auto begun = std::chrono::steady_clock::now();
-        co_await come_and_go(connections);
-        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
-        std::printf("%zu connections in %.1f s: descriptors %td -> %td, tasks %zu -> %zu, memory %td -> %td KiB\n",
-                    connections, took.count(), descriptors, open_descriptors(), tasks, all_tasks().size(), resident,
-                    resident_kib());
-        EXPECT_EQ(open_descriptors(), descriptors);
-        EXPECT_EQ(all_tasks().size(), tasks);
-        if (!is_under_address_sanitizer && !is_under_thread_sanitizer) {
-            EXPECT_LT(resident_kib() - resident, 2048);
-        }
-    };
-    run(main());
 }

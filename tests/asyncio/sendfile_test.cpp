@@ -112,6 +112,28 @@ TEST(sendfile, a_pipe_is_copied_where_the_kernel_cannot) {
     run(main());
 }
 
+TEST(sendfile, a_pipe_of_many_blocks_is_copied_whole) {
+    auto main = []() -> coro<> {
+        stream_pair both = stream_pair::make();
+        std::array<int, 2> ends{};
+        EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+        EXPECT_EQ(::fcntl(ends[1], F_SETPIPE_SZ, 1 << 20), 1 << 20);
+        const std::string content(1 << 20, 'p');
+        EXPECT_EQ(::write(ends[1], content.data(), content.size()), 1 << 20);
+        ::close(ends[1]);
+        auto send = [&]() -> coro<std::uint64_t> {
+            const std::uint64_t sent = co_await sendfile(both.writer, ends[0]);
+            both.writer.write_eof();
+            co_return sent;
+        };
+        auto [sent, received] = co_await gather(send(), both.reader.read());
+        EXPECT_EQ(sent, content.size());
+        EXPECT_EQ(received, content);
+        ::close(ends[0]);
+    };
+    run(main());
+}
+
 TEST(sendfile, a_peer_that_closes_in_the_middle_is_an_error_and_nothing_stays_paused) {
     const known_file file(8U << 20);
     struct sigaction before {};
