@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "asyncio/open_descriptors.hpp"
+#include "asyncio/runs_on.hpp"
+#include "asyncio/stream_pair.hpp"
 #include "asyncio/unread_errors.hpp"
 #include "sanitizers.hpp"
 
@@ -332,6 +334,38 @@ TEST(event_loop, idle_it_uses_no_cpu) {
         co_return cpu_of_this_thread() - before;
     };
     EXPECT_LT(run(main()), 10ms);
+}
+
+TEST(event_loop, busy_polling_looks_a_while_before_it_sleeps_and_no_longer) {
+    if (runs_on(loop_backend::sim)) GTEST_SKIP() << "it has no time to spend";
+    auto main = []() -> coro<std::chrono::nanoseconds> {
+        const auto before = cpu_of_this_thread();
+        co_await sleep(300ms);
+        co_return cpu_of_this_thread() - before;
+    };
+    const std::chrono::nanoseconds used = run(main(), {.busy_poll = 20ms});
+    EXPECT_GT(used, 1ms);
+    EXPECT_LT(used, 100ms);
+    EXPECT_THROW(run(main(), {.busy_poll = -1ms}), std::invalid_argument);
+}
+
+TEST(event_loop, busy_polling_sees_timers_descriptors_and_other_threads) {
+    auto main = []() -> coro<> {
+        for (int i = 0; i < 3; ++i) {
+            co_await sleep(1ms);
+            stream_pair both = stream_pair::make();
+            auto answer = [&]() -> coro<std::string> { co_return co_await both.reader.read_exactly(1); };
+            task<std::string> reading = create_task(answer());
+            auto write = [&] { both.writer.write("x"); };
+            get_running_loop().call_later(1ms, write);
+            const std::string got = co_await reading;
+            EXPECT_EQ(got, "x");
+            auto call = [] { return 3; };
+            const int from_thread = co_await to_thread(call);
+            EXPECT_EQ(from_thread, 3);
+        }
+    };
+    run(main(), {.busy_poll = 24h});  // it never sleeps
 }
 
 TEST(event_loop, leaves_no_descriptor_behind) {
