@@ -5,6 +5,7 @@
 #include <tercet/asyncio/bounded_semaphore.hpp>
 #include <tercet/asyncio/cancel_on_interrupt.hpp>
 #include <tercet/asyncio/cancel_scope.hpp>
+#include <tercet/asyncio/capacity_limiter.hpp>
 #include <tercet/asyncio/condition.hpp>
 #include <tercet/asyncio/context.hpp>
 #include <tercet/asyncio/coro.hpp>
@@ -18,6 +19,7 @@
 #include <tercet/asyncio/lifo_queue.hpp>
 #include <tercet/asyncio/lock.hpp>
 #include <tercet/asyncio/loop_options.hpp>
+#include <tercet/asyncio/memory_channel.hpp>
 #include <tercet/asyncio/open_connection.hpp>
 #include <tercet/asyncio/outcome.hpp>
 #include <tercet/asyncio/pipe_streams.hpp>

@@ -13,9 +13,9 @@ namespace tercet::asyncio {
 
 namespace {
 
-task_base& task_that_runs() {
+task_base& task_that_runs(const char* where) {
     task_base* const current = get_running_loop().current_task();
-    if (!current) throw invalid_state_error("cancel_scope: a callback is no task; open scopes in coroutines");
+    if (!current) throw invalid_state_error(fmt::format("{}: a callback is no task; use it in coroutines", where));
     return *current;
 }
 
@@ -33,7 +33,7 @@ void report_disorder(const task_base& task) noexcept {
 }  // namespace
 
 cancel_scope::cancel_scope(cancel_scope_options options)
-    : task_(task_that_runs()), outer_(task_.innermost_), is_shielded_(options.shield) {
+    : task_(task_that_runs("cancel_scope")), outer_(task_.innermost_), is_shielded_(options.shield) {
     task_.innermost_ = this;
     task_.update_cancel_due();
 }
@@ -63,6 +63,11 @@ bool cancel_scope::is_cancelled_outside() const noexcept {
         if (scope->is_shielded_) return false;
     }
     return task_.is_cancel_requested();
+}
+
+void checkpoint_if_cancelled() {
+    const task_base& task = task_that_runs("checkpoint_if_cancelled");
+    if (task.is_cancel_due()) throw cancelled_error(std::string(task.cancel_message()));
 }
 
 }  // namespace tercet::asyncio

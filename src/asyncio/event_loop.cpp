@@ -10,6 +10,7 @@
 #include <tercet/asyncio/run.hpp>
 #include <tercet/asyncio/task_base.hpp>
 #include <tercet/futures/blocking_ban.hpp>
+#include <tercet/futures/cpu_relax.hpp>
 #include <tercet/futures/errors.hpp>
 #include <tercet/futures/usable_cpus.hpp>
 
@@ -82,6 +83,8 @@ event_loop::event_loop(loop_options options) : inbox_(new tercet::asyncio::inbox
     if (options.seed != 0) shuffler_ = std::make_unique<ready_shuffler>(options.seed);
     clock_ = std::move(parts.clock);
     poller_ = std::move(parts.polled);
+    const std::chrono::nanoseconds busy_poll = checked_delay(options.busy_poll);
+    if (poller_->backend() != loop_backend::sim) busy_poll_ = busy_poll;
     wake_source_ = std::make_unique<wake_source>(inbox_->wake_descriptor());
     callbacks_ = std::make_unique<descriptor_callbacks>(*this, *poller_);
     prepare_for_forks();
@@ -116,6 +119,7 @@ void event_loop::run_ready(const task_base* until) noexcept {
 
 void event_loop::poll() noexcept {
     ready_.append(inbox_->take());
+    if (busy_poll_.count() > 0 && ready_.empty() && poll_busily()) return;
     std::optional<std::chrono::nanoseconds> limit;
     if (!ready_.empty() || !inbox_->prepare_sleep())
         limit = std::chrono::nanoseconds::zero();
@@ -124,6 +128,18 @@ void event_loop::poll() noexcept {
     poller_->wait(limit);
     ready_.append(inbox_->take());
     if (!timers_.empty()) timers_.expire(clock_->now());
+}
+
+/// Looks for work instead of sleeping, for a while. True: there is some.
+bool event_loop::poll_busily() noexcept {
+    for (const time_point begun = clock_->now(); ready_.empty(); cpu_relax()) {
+        poller_->wait(std::chrono::nanoseconds::zero());
+        ready_.append(inbox_->take());
+        const time_point now = clock_->now();
+        if (!timers_.empty()) timers_.expire(now);
+        if (ready_.empty() && now - begun >= busy_poll_) return false;
+    }
+    return true;
 }
 
 // To look for a circle whenever one task is cancelled would take as many steps as there are tasks in a row, for each of

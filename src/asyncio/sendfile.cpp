@@ -128,6 +128,24 @@ private:
     std::uint64_t sent_ = 0;
 };
 
+/// Waits until the copied part of the file has gone out, but for a rest; closing ends it.
+class copied_awaiter final : public wait_list::waiter {
+public:
+    explicit copied_awaiter(stream_socket& stream) noexcept : stream_(stream) {}
+    void await_resume() const {
+        throw_if_cancelled();
+        if (stream_.write_error() != 0) stream_.throw_error("sendfile", stream_.write_error());
+    }
+
+private:
+    bool begin() noexcept override {
+        if (!stream_.is_paused() || !stream_.is_open() || stream_.is_closing()) return true;
+        wait_in(stream_.file_drainers());
+        return false;
+    }
+    stream_socket& stream_;
+};
+
 class file_guard {
 public:
     explicit file_guard(stream_socket& stream) : stream_(stream) { stream_.begin_file(); }
@@ -149,21 +167,21 @@ coro<std::uint64_t> copy_file(stream_pointer stream, int file, std::uint64_t off
     std::uint64_t sent = 0;
     bool is_seekable = true;
     while (sent < count) {
+        require_open(*stream);  // before a pipe is read: what is taken from it has to go out
         const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(room->size(), count - sent));
         ssize_t got = -1;
-        if (is_seekable) got = ::pread(file, room->data(), wanted, static_cast<off_t>(offset + sent));
-        if (got < 0 && errno == ESPIPE && offset == 0) {  // a pipe, which begins where it stands
-            is_seekable = false;
-            got = ::read(file, room->data(), wanted);
+        if (is_seekable) {
+            got = ::pread(file, room->data(), wanted, static_cast<off_t>(offset + sent));
+            if (got < 0 && errno == ESPIPE && offset == 0) is_seekable = false;  // a pipe begins where it stands
         }
+        if (!is_seekable) got = ::read(file, room->data(), wanted);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) stream->throw_error("sendfile", errno);
         if (got == 0) break;
-        require_open(*stream);
         stream->write_of_file({room->data(), static_cast<std::size_t>(got)});
         sent += static_cast<std::uint64_t>(got);
-        stream_writer::drain_awaiter drained(stream, "sendfile");
-        co_await drained;
+        copied_awaiter gone(*stream);
+        co_await gone;
     }
     co_return sent;
 }

@@ -168,7 +168,12 @@ void stream_socket::update_paused() noexcept {
     if (unsent() > high_water_)
         is_paused_ = true;
     else if (unsent() <= low_water_ && std::exchange(is_paused_, false))
-        drainers_.wake_all();
+        wake_drainers();
+}
+
+void stream_socket::wake_drainers() noexcept {
+    drainers_.wake_all();
+    file_drainers_.wake_all();
 }
 
 void stream_socket::set_write_buffer_limits(std::size_t high, std::size_t low) noexcept {
@@ -183,7 +188,7 @@ void stream_socket::lose(int error) noexcept {
     output_.clear();
     sent_ = 0;
     is_paused_ = false;
-    drainers_.wake_all();
+    wake_drainers();
 }
 
 void stream_socket::write_eof() {
@@ -204,7 +209,7 @@ void stream_socket::close() noexcept {
         return;
     }
     end_reading();
-    if (is_sending_file_) drainers_.wake_all();  // it waits there when it copies, and is cut off
+    file_drainers_.wake_all();  // a file that is copied is cut off
     is_lingering_ = true;
     add_reference();
     if (!security_) return;
@@ -224,7 +229,7 @@ void stream_socket::abort() noexcept {
 void stream_socket::finish_close() noexcept {
     stop_shutdown_timer();
     close_descriptor();
-    drainers_.wake_all();
+    wake_drainers();
     closers_.wake_all();
     if (std::exchange(is_lingering_, false)) release();
 }

@@ -15,7 +15,7 @@ bool stream_writer::drain_awaiter::begin() noexcept {
 
 void stream_writer::drain_awaiter::await_resume() const {
     throw_if_cancelled();
-    if (stream_->write_error() != 0) stream_->throw_error(call_, stream_->write_error());
+    if (stream_->write_error() != 0) stream_->throw_error("write", stream_->write_error());
 }
 
 bool stream_writer::closed_awaiter::begin() noexcept {

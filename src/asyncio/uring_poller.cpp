@@ -81,6 +81,12 @@ readiness readiness_of(unsigned events) noexcept {
 
 }  // namespace
 
+poll_report report_of_poll(int result) noexcept {
+    if (result == -ECANCELED || result == 0) return {};
+    if (result < 0 || (result & POLLNVAL) != 0) return {readiness::both | readiness::hangup, true};
+    return {readiness_of(static_cast<unsigned>(result)), false};
+}
+
 int set_up_with_most_flags(const std::function<int(unsigned flags)>& set_up) {
     int error = EINVAL;
     for (const unsigned flags : ladder)
@@ -362,12 +368,13 @@ void uring_poller::complete(request& done, int result, std::uint32_t flags) noex
         return;
     }
     if (done.what == request::kind::receive) return complete_receive(on, result, flags);
-    if (result < 0 && result != -ECANCELED) {  // no such descriptor any more, or no memory: let the caller find out
+    auto [what, has_failed] = report_of_poll(result);
+    if (has_failed) {
         done.is_wanted = false;
-        on.source->on_ready(readiness::both | readiness::hangup);
+        if (done.is_under_way && !done.is_being_cancelled) mark(on);
+        on.source->on_ready(what);
         return;
     }
-    readiness what = result > 0 ? readiness_of(static_cast<unsigned>(result)) : readiness::none;
     if (done.what == request::kind::writable && !includes(what, readiness::writable)) {
         if (result > 0) on.has_peer_ended = true;
         what = readiness::none;

@@ -18,6 +18,17 @@ namespace tercet::asyncio {
 /// or the error of the last.
 int set_up_with_most_flags(const std::function<int(unsigned flags)>& set_up);
 
+/// What a poll says that is over.
+struct poll_report {
+    readiness what = readiness::none;
+    /// The descriptor, or what it leads to, cannot be watched any more: the caller is to find out by its own call, and
+    /// the poll is not to begin again.
+    bool has_failed = false;
+};
+
+/// `result` is that of a completion: the events of poll(2), or minus the error number.
+poll_report report_of_poll(int result) noexcept;
+
 /// Readiness and received bytes by io_uring. Everything is handed to the kernel once a turn, together with the wait.
 class uring_poller final : public poller {
 public:

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -135,6 +136,21 @@ TEST(backends, a_ring_has_the_flags_that_the_kernel_knows) {
     EXPECT_EQ(tried.back(), IORING_SETUP_SUBMIT_ALL);
     EXPECT_EQ(only_without(~0U), 0);
     EXPECT_EQ(tried.back(), 0U);
+}
+
+TEST(backends, a_poll_of_a_ring_that_finds_nothing_to_watch_tells_both_sides_and_does_not_begin_again) {
+    const readiness everything = readiness::both | readiness::hangup;
+    for (const int broken : {int{POLLNVAL}, POLLNVAL | POLLIN, -EBADF, -ENOMEM}) {
+        const poll_report report = report_of_poll(broken);
+        EXPECT_TRUE(report.has_failed) << broken;
+        EXPECT_EQ(report.what, everything) << broken;
+    }
+    for (const int usual : {int{POLLIN}, int{POLLOUT}, int{POLLHUP}, int{POLLERR}, 0, -ECANCELED})
+        EXPECT_FALSE(report_of_poll(usual).has_failed) << usual;
+    EXPECT_EQ(report_of_poll(POLLIN).what, readiness::readable);
+    EXPECT_EQ(report_of_poll(POLLOUT).what, readiness::writable);
+    EXPECT_EQ(report_of_poll(POLLHUP).what, everything);
+    EXPECT_EQ(report_of_poll(-ECANCELED).what, readiness::none);
 }
 
 TEST(backends, a_ring_that_is_forbidden_is_not_asked_for_again) {

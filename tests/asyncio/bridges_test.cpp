@@ -121,6 +121,24 @@ TEST(run_in_executor, cancelled_before_it_began_the_call_never_runs) {
     EXPECT_FALSE(has_run);
 }
 
+TEST(run_in_executor, in_a_task_that_is_cancelled_already_nothing_is_submitted) {
+    tercet::sequential_executor pool;  // runs at once what is submitted
+    bool has_run = false;
+    auto main = [&]() -> coro<> {
+        auto note = [&] { has_run = true; };
+        auto call = run_in_executor(pool, note);
+        task<> cancelled = create_task(std::move(call));
+        cancelled.cancel();
+        try {
+            co_await cancelled;
+            ADD_FAILURE();
+        } catch (const cancelled_error&) {
+        }
+    };
+    run(main());
+    EXPECT_FALSE(has_run);
+}
+
 TEST(run_in_executor, cancelled_while_it_runs_its_result_is_dropped_without_noise_even_after_the_loop) {
     const unread_errors unread;
     thread_executor pool;

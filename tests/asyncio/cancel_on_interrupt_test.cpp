@@ -78,6 +78,22 @@ TEST(cancel_on_interrupt, another_cancellation_stays_one) {
     run(main());
 }
 
+TEST(cancel_on_interrupt, is_an_option_of_run_and_of_a_runner) {
+    bool is_cancelled = false;
+    EXPECT_THROW(run(interrupted_while_waiting(is_cancelled), {.handle_interrupt = true}), keyboard_interrupt);
+    EXPECT_TRUE(is_cancelled);
+    EXPECT_EQ(run(with_a_result_nevertheless(), {.handle_interrupt = true}), 42);
+
+    runner several({.handle_interrupt = true});
+    is_cancelled = false;
+    EXPECT_THROW(several.run(interrupted_while_waiting(is_cancelled)), keyboard_interrupt);
+    EXPECT_TRUE(is_cancelled);
+    EXPECT_EQ(several.run(with_a_result_nevertheless()), 42);
+    struct sigaction present {};
+    ::sigaction(SIGINT, nullptr, &present);
+    EXPECT_EQ(present.sa_handler, SIG_DFL);
+}
+
 TEST(cancel_on_interrupt, the_second_sigint_does_what_it_did_before) {
     if (is_under_thread_sanitizer) GTEST_SKIP() << "the sanitizer has a thread of its own when it forks";
     const pid_t child = ::fork();

@@ -13,6 +13,7 @@
 using namespace std::chrono_literals;
 using namespace tercet::asyncio;
 using tercet::cancelled_error;
+using tercet::invalid_state_error;
 using testing::ElementsAre;
 
 namespace {
@@ -476,6 +477,20 @@ TEST(cancel, scopes_that_end_out_of_order_are_reported_and_the_others_stay_right
     };
     run(main());
     EXPECT_THAT(errors, ElementsAre(testing::HasSubstr("innermost")));
+}
+
+TEST(cancel, a_checkpoint_throws_where_a_wait_would_and_never_waits) {
+    EXPECT_THROW(checkpoint_if_cancelled(), invalid_state_error);
+    auto main = []() -> coro<> {
+        checkpoint_if_cancelled();
+        cancel_scope scope;
+        scope.cancel();
+        EXPECT_THROW(checkpoint_if_cancelled(), cancelled_error);
+        const cancel_scope clean_up({.shield = true});
+        checkpoint_if_cancelled();
+        co_return;
+    };
+    run(main());
 }
 
 TEST(cancel, a_scope_outside_a_task_is_an_error) { EXPECT_THROW(cancel_scope(), tercet::invalid_state_error); }

@@ -16,8 +16,16 @@ using testing::HasSubstr;
 
 namespace {
 
-coro<> turns(int count) {
-    for (int i = 0; i < count; ++i) co_await sleep(0s);
+/// `work`, which has gone as far as it can: its wait has begun.
+task<> begun(coro<> work) { return create_task(std::move(work), {.eager_start = true}); }
+
+coro<bool> ends_cancelled(task<> ended) {
+    try {
+        co_await ended;
+    } catch (const cancelled_error&) {
+        co_return true;
+    }
+    co_return false;
 }
 
 /// The text of the `invalid_state_error` with which `work` ends, "" when it ends without.
@@ -43,14 +51,13 @@ TEST(condition, notify_wakes_as_many_as_asked_the_longest_waiting_first) {
             order.push_back(number);
         };
         std::vector<task<>> waiters;
-        for (int i = 1; i <= 5; ++i) waiters.push_back(create_task(work(i)));
-        co_await turns(2);
+        for (int i = 1; i <= 5; ++i) waiters.push_back(begun(work(i)));
         co_await changed.acquire();
         changed.notify(3);
         changed.release();
-        co_await turns(5);
+        co_await waiters[2];
         EXPECT_THAT(order, ElementsAre(1, 2, 3));
-        co_await changed.acquire();
+        co_await changed.acquire();  // nobody waits for the lock, so nobody else was notified
         changed.notify_all();
         EXPECT_THAT(order, ElementsAre(1, 2, 3));
         changed.release();
@@ -73,12 +80,13 @@ TEST(condition, a_notification_when_nobody_waits_is_gone) {
             co_await changed.wait();
             has_passed = true;
         };
-        task<> waiting = create_task(work());
-        co_await turns(3);
-        EXPECT_FALSE(has_passed);
+        task<> waiting = begun(work());
+        co_await changed.acquire();  // so it waits
+        changed.release();
         waiting.cancel();
-        co_await turns(3);
-        EXPECT_TRUE(waiting.cancelled());
+        const bool is_cancelled = co_await ends_cancelled(waiting);
+        EXPECT_TRUE(is_cancelled);
+        EXPECT_FALSE(has_passed);
     };
     run(main());
 }
@@ -96,8 +104,7 @@ TEST(condition, wait_and_notify_without_the_lock_are_errors) {
             const auto guard = co_await changed.scoped();
             co_await go.wait();
         };
-        task<> other = create_task(hold());
-        co_await turns(1);
+        task<> other = begun(hold());
         EXPECT_TRUE(changed.locked());
         EXPECT_THROW(changed.notify(), invalid_state_error);
         const std::string same = co_await error_of(wait());
@@ -113,18 +120,23 @@ TEST(condition, wait_and_notify_without_the_lock_are_errors) {
 TEST(condition, wait_for_returns_when_the_predicate_is_true_and_throws_what_it_throws) {
     auto main = []() -> coro<> {
         condition changed;
+        event has_looked;
         int value = 0;
         int seen = 0;
         auto consume = [&]() -> coro<> {
             const auto guard = co_await changed.scoped();
-            auto is_three = [&] { return value == 3; };
+            auto is_three = [&] {
+                has_looked.set();
+                return value == 3;
+            };
             co_await changed.wait_for(is_three);
             EXPECT_TRUE(changed.locked());
             seen = value;
         };
         task<> consumer = create_task(consume());
         for (int i = 0; i < 3; ++i) {
-            co_await turns(2);
+            co_await has_looked.wait();
+            has_looked.clear();
             EXPECT_EQ(seen, 0);
             const auto guard = co_await changed.scoped();
             ++value;
@@ -159,12 +171,11 @@ TEST(condition, a_cancelled_wait_has_the_lock_again_before_it_throws_however_lon
                 throw;
             }
         };
-        task<> waiting = create_task(work());
-        co_await turns(1);
+        task<> waiting = begun(work());
         co_await changed.acquire();
         waiting.cancel();
         waiting.cancel();
-        co_await turns(5);
+        co_await sleep(0s);  // everybody who is ready has run
         EXPECT_FALSE(has_thrown);
         EXPECT_FALSE(waiting.done());
         changed.release();
@@ -186,14 +197,13 @@ TEST(condition, a_cancelled_wait_has_a_free_lock_again_at_once) {
             const auto guard = co_await changed.scoped();
             co_await changed.wait();
         };
-        task<> waiting = create_task(work());
-        co_await turns(1);
+        task<> waiting = begun(work());
         EXPECT_FALSE(changed.locked());
         waiting.cancel();
         EXPECT_TRUE(changed.locked());
         EXPECT_FALSE(changed.try_acquire());
-        co_await turns(1);
-        EXPECT_TRUE(waiting.cancelled());
+        const bool is_cancelled = co_await ends_cancelled(waiting);
+        EXPECT_TRUE(is_cancelled);
         EXPECT_FALSE(changed.locked());
     };
     run(main());
@@ -208,9 +218,8 @@ TEST(condition, a_cancelled_wait_takes_no_notification_from_others) {
             co_await changed.wait();
             passed.push_back(number);
         };
-        task<> first = create_task(work(1));
-        task<> second = create_task(work(2));
-        co_await turns(2);
+        task<> first = begun(work(1));
+        task<> second = begun(work(2));
         co_await changed.acquire();
         first.cancel();
         changed.notify();
@@ -238,12 +247,11 @@ TEST(condition, a_wait_that_was_notified_before_the_cancellation_returns_and_the
                 changed.notify();  // an error unless the lock is still ours
             }
         };
-        task<> waiting = create_task(work());
-        co_await turns(1);
+        task<> waiting = begun(work());
         co_await changed.acquire();
         changed.notify();
         waiting.cancel();
-        co_await turns(2);
+        co_await sleep(0s);  // everybody who is ready has run
         EXPECT_FALSE(has_passed);
         changed.release();
         co_await waiting;
@@ -312,10 +320,8 @@ TEST(condition, whose_lock_was_abandoned_says_so) {
             changed.notify();
             co_await end.wait();
         };
-        task<std::string> waiting = create_task(error_of(work()));
-        co_await turns(1);
-        task<> owner = create_task(forget(), {.name = "forgetful"});
-        co_await turns(1);
+        task<std::string> waiting = create_task(error_of(work()), {.eager_start = true});
+        task<> owner = create_task(forget(), {.name = "forgetful", .eager_start = true});
         end.set();
         co_await owner;
         const std::string text = co_await waiting;

@@ -69,8 +69,7 @@ TEST(descriptor_wait, is_over_when_the_descriptor_is_ready) {
 TEST(descriptor_wait, reading_and_writing_do_not_get_in_each_others_way) {
     auto main = []() -> coro<> {
         const event_descriptor source;
-        task<> reading = create_task(wait_readable(source.get()));
-        co_await sleep(0s);
+        task<> reading = create_task(wait_readable(source.get()), {.eager_start = true});
         co_await writable(source.get());
         EXPECT_FALSE(reading.done());
         source.set();
@@ -81,6 +80,7 @@ TEST(descriptor_wait, reading_and_writing_do_not_get_in_each_others_way) {
 
 TEST(descriptor_wait, a_peer_that_writes_no_more_does_not_make_room) {
     auto main = []() -> coro<> {
+        const event_descriptor source;
         std::array<int, 2> ends{};
         EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
         ::shutdown(ends[1], SHUT_WR);
@@ -89,8 +89,12 @@ TEST(descriptor_wait, a_peer_that_writes_no_more_does_not_make_room) {
             while (::send(ends[0], block.data(), block.size(), MSG_NOSIGNAL) > 0) {
             }
             EXPECT_EQ(errno, EAGAIN);
-            task<> writing = create_task(wait_writable(ends[0]));
-            co_await sleep(3ms);
+            task<> writing = create_task(wait_writable(ends[0]), {.eager_start = true});
+            for (int turn = 0; turn < 3; ++turn) {  // of the poller, which has seen what there is
+                source.set();
+                co_await readable(source.get());
+                source.clear();
+            }
             EXPECT_FALSE(writing.done());
             while (::recv(ends[1], block.data(), block.size(), 0) > 0) {
             }
@@ -112,8 +116,7 @@ TEST(descriptor_wait, sees_the_other_side_go) {
     auto main = []() -> coro<> {
         std::array<int, 2> ends{};
         EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-        task<> reading = create_task(wait_readable(ends[0]));
-        co_await sleep(0s);
+        task<> reading = create_task(wait_readable(ends[0]), {.eager_start = true});
         ::close(ends[1]);
         co_await reading;
         ::close(ends[0]);
@@ -132,8 +135,7 @@ TEST(descriptor_wait, refuses_files_bad_descriptors_and_a_second_wait) {
         EXPECT_EQ(of_none, "watch descriptor 9999: Bad file descriptor");
 
         const event_descriptor source;
-        task<> first = create_task(wait_readable(source.get()));
-        co_await sleep(0s);
+        task<> first = create_task(wait_readable(source.get()), {.eager_start = true});
         const std::string second = co_await text_of_error<invalid_state_error>(source.get());
         EXPECT_THAT(second, HasSubstr("somebody else waits"));
         event_loop& loop = get_running_loop();
@@ -152,10 +154,8 @@ TEST(descriptor_wait, refuses_files_bad_descriptors_and_a_second_wait) {
 TEST(descriptor_wait, cancelled_leaves_the_descriptor_to_others) {
     auto main = []() -> coro<> {
         const event_descriptor source;
-        task<> cancelled = create_task(wait_readable(source.get()));
-        co_await sleep(0s);
+        task<> cancelled = create_task(wait_readable(source.get()), {.eager_start = true});
         cancelled.cancel();
-        co_await sleep(0s);
         source.set();
         co_await readable(source.get());
         EXPECT_TRUE(cancelled.cancelled());

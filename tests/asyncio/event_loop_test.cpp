@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "asyncio/open_descriptors.hpp"
+#include "asyncio/runs_on.hpp"
+#include "asyncio/stream_pair.hpp"
 #include "asyncio/unread_errors.hpp"
 #include "sanitizers.hpp"
 
@@ -105,6 +107,33 @@ TEST(event_loop, a_cancelled_callback_is_not_called) {
     };
     run(main());
     EXPECT_EQ(calls, 0);
+}
+
+TEST(event_loop, a_cancelled_timer_lets_go_of_what_it_holds_at_once) {
+    auto main = []() -> coro<> {
+        const auto held = std::make_shared<int>(0);
+        std::vector<handle> timers;
+        for (int i = 0; i < 1000; ++i) timers.push_back(get_running_loop().call_later(1h, [held] {}));
+        EXPECT_EQ(held.use_count(), 1001);
+        for (handle& each : timers) each.cancel();
+        EXPECT_TRUE(get_running_loop().timers().empty());
+        timers.clear();
+        EXPECT_EQ(held.use_count(), 1);
+        co_return;
+    };
+    run(main());
+}
+
+TEST(event_loop, a_call_of_another_thread_that_comes_after_the_end_is_an_error) {
+    runner ended;
+    auto main = []() -> coro<> { co_return; };
+    ended.run(main());
+    ended.close();
+    std::thread other([&] {
+        EXPECT_THROW(ended.get_loop().call_soon_threadsafe([] {}), tercet::invalid_state_error);
+        EXPECT_THROW(run_coroutine_threadsafe(main(), ended.get_loop()), tercet::invalid_state_error);
+    });
+    other.join();
 }
 
 TEST(event_loop, a_negative_delay_or_one_that_is_no_number_is_refused) {
@@ -305,6 +334,38 @@ TEST(event_loop, idle_it_uses_no_cpu) {
         co_return cpu_of_this_thread() - before;
     };
     EXPECT_LT(run(main()), 10ms);
+}
+
+TEST(event_loop, busy_polling_looks_a_while_before_it_sleeps_and_no_longer) {
+    if (runs_on(loop_backend::sim)) GTEST_SKIP() << "it has no time to spend";
+    auto main = []() -> coro<std::chrono::nanoseconds> {
+        const auto before = cpu_of_this_thread();
+        co_await sleep(300ms);
+        co_return cpu_of_this_thread() - before;
+    };
+    const std::chrono::nanoseconds used = run(main(), {.busy_poll = 20ms});
+    EXPECT_GT(used, 1ms);
+    EXPECT_LT(used, 100ms);
+    EXPECT_THROW(run(main(), {.busy_poll = -1ms}), std::invalid_argument);
+}
+
+TEST(event_loop, busy_polling_sees_timers_descriptors_and_other_threads) {
+    auto main = []() -> coro<> {
+        for (int i = 0; i < 3; ++i) {
+            co_await sleep(1ms);
+            stream_pair both = stream_pair::make();
+            auto answer = [&]() -> coro<std::string> { co_return co_await both.reader.read_exactly(1); };
+            task<std::string> reading = create_task(answer());
+            auto write = [&] { both.writer.write("x"); };
+            get_running_loop().call_later(1ms, write);
+            const std::string got = co_await reading;
+            EXPECT_EQ(got, "x");
+            auto call = [] { return 3; };
+            const int from_thread = co_await to_thread(call);
+            EXPECT_EQ(from_thread, 3);
+        }
+    };
+    run(main(), {.busy_poll = 24h});  // it never sleeps
 }
 
 TEST(event_loop, leaves_no_descriptor_behind) {

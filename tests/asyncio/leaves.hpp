@@ -73,6 +73,61 @@ struct permit_leaf : leaf {
     semaphore permits{0};
 };
 
+struct capacity_limiter_leaf : leaf {
+    coro<> set_up() override { co_await limit.acquire(); }
+    coro<> wait() override { co_await limit.acquire(); }
+    void complete(action then) override {
+        limit.release();
+        then();
+    }
+    coro<bool> is_left() override { co_return limit.try_acquire(); }
+    capacity_limiter limit{1};
+};
+
+struct token_leaf : capacity_limiter_leaf {
+    coro<> wait() override { const auto token = co_await limit.scoped(); }
+};
+
+struct channel_receive_leaf : leaf {
+    coro<> wait() override {
+        const std::string item = co_await channel.receiver.receive();
+        EXPECT_EQ(item, "item");
+    }
+    void complete(action then) override {
+        channel.sender.send_nowait("item");
+        then();
+    }
+    coro<bool> is_left() override { co_return channel.receiver.receive_nowait() == "item"; }
+    memory_channel<std::string> channel = open_memory_channel<std::string>(1);
+};
+
+struct channel_next_leaf : channel_receive_leaf {
+    coro<> wait() override {
+        const auto item = co_await channel.receiver.next();
+        EXPECT_EQ(item, "item");
+    }
+};
+
+template <std::size_t room>
+struct channel_send_leaf : leaf {
+    coro<> set_up() override {
+        if (room > 0) channel.sender.send_nowait("first");
+        co_return;
+    }
+    coro<> wait() override { co_await channel.sender.send("second"); }
+    void complete(action then) override {
+        try {
+            got = channel.receiver.receive_nowait();
+        } catch (const would_block&) {
+        }
+        then();
+    }
+    /// A cancelled send has put nothing there.
+    coro<bool> is_left() override { co_return got != "second" && channel.receiver.size() == 0; }
+    memory_channel<std::string> channel = open_memory_channel<std::string>(room);
+    std::string got;
+};
+
 struct lock_leaf : leaf {
     coro<> set_up() override { co_await mutex.acquire(); }
     coro<> wait() override { co_await mutex.acquire(); }

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <vector>
 
+#include "asyncio/few_descriptors.hpp"
 #include "asyncio/open_descriptors.hpp"
 #include "asyncio/runs_on.hpp"
 
@@ -44,6 +45,27 @@ TEST(open_connection, refused_names_call_and_address) {
         EXPECT_EQ(error.what(), "connect 127.0.0.1:" + std::to_string(port) + ": Connection refused");
         EXPECT_EQ(error.code(), std::errc::connection_refused);
     }
+}
+
+TEST(open_connection, without_descriptors_it_fails_by_name_and_recovers) {
+    if (runs_on(loop_backend::sim)) GTEST_SKIP() << "its network has no descriptors";
+    auto main = []() -> coro<> {
+        auto ignore = [](stream_reader, stream_writer) -> coro<> { co_return; };
+        const server listening = co_await start_server(ignore, "127.0.0.1", 0);
+        {
+            const few_descriptors none;
+            std::string text;
+            try {
+                co_await open_connection("127.0.0.1", listening.port());
+            } catch (const std::system_error& error) {
+                text = error.what();
+                EXPECT_EQ(error.code(), std::errc::too_many_files_open);
+            }
+            EXPECT_THAT(text, HasSubstr("127.0.0.1:" + std::to_string(listening.port())));
+        }
+        const connection peer = co_await open_connection("127.0.0.1", listening.port());
+    };
+    run(main());
 }
 
 TEST(open_connection, all_addresses_of_a_name_are_tried_and_named) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -111,6 +112,28 @@ TEST(sendfile, a_pipe_is_copied_where_the_kernel_cannot) {
     run(main());
 }
 
+TEST(sendfile, a_pipe_of_many_blocks_is_copied_whole) {
+    auto main = []() -> coro<> {
+        stream_pair both = stream_pair::make();
+        std::array<int, 2> ends{};
+        EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+        EXPECT_EQ(::fcntl(ends[1], F_SETPIPE_SZ, 1 << 20), 1 << 20);
+        const std::string content(1 << 20, 'p');
+        EXPECT_EQ(::write(ends[1], content.data(), content.size()), 1 << 20);
+        ::close(ends[1]);
+        auto send = [&]() -> coro<std::uint64_t> {
+            const std::uint64_t sent = co_await sendfile(both.writer, ends[0]);
+            both.writer.write_eof();
+            co_return sent;
+        };
+        auto [sent, received] = co_await gather(send(), both.reader.read());
+        EXPECT_EQ(sent, content.size());
+        EXPECT_EQ(received, content);
+        ::close(ends[0]);
+    };
+    run(main());
+}
+
 TEST(sendfile, a_peer_that_closes_in_the_middle_is_an_error_and_nothing_stays_paused) {
     const known_file file(8U << 20);
     struct sigaction before {};
@@ -153,6 +176,39 @@ TEST(sendfile, nobody_else_writes_meanwhile_and_closing_cuts_it_off) {
         both.writer.close();
         const int error = co_await sending;
         EXPECT_EQ(error, ECONNABORTED);
+    };
+    run(main());
+}
+
+TEST(sendfile, closing_cuts_a_copy_off_and_leaves_others_waiting_for_what_is_queued) {
+    auto main = []() -> coro<> {
+        stream_pair both = stream_pair::make();
+        std::array<int, 2> ends{};
+        EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
+        EXPECT_EQ(::fcntl(ends[1], F_SETPIPE_SZ, 1 << 20), 1 << 20);
+        const std::string content(1 << 20, 'p');
+        EXPECT_EQ(::write(ends[1], content.data(), content.size()), 1 << 20);
+        both.writer.set_write_buffer_limits(0, 0);
+        task<int> sending = create_task(error_of(sendfile(both.writer, ends[0])), {.eager_start = true});
+        EXPECT_GT(both.writer.write_buffer_size(), 0U);  // the socket is full
+        auto drain = [&]() -> coro<> { co_await both.writer.drain(); };
+        task<> draining = create_task(drain(), {.eager_start = true});
+        int left = 0;
+        EXPECT_EQ(::ioctl(ends[0], FIONREAD, &left), 0);
+        EXPECT_GT(left, 0);
+
+        both.writer.close();
+        const int error = co_await sending;
+        EXPECT_EQ(error, ECONNABORTED);
+        EXPECT_FALSE(draining.done());
+        EXPECT_GT(both.writer.write_buffer_size(), 0U);
+        int left_after = 0;
+        EXPECT_EQ(::ioctl(ends[0], FIONREAD, &left_after), 0);
+        EXPECT_EQ(left_after, left);  // nothing was taken that cannot go out
+        const std::string received = co_await both.reader.read();
+        EXPECT_EQ(received.size() + static_cast<std::size_t>(left), content.size());
+        co_await draining;
+        for (const int each : ends) ::close(each);
     };
     run(main());
 }

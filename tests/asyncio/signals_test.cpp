@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "asyncio/stream_pair.hpp"
 #include "sanitizers.hpp"
 
 using namespace std::chrono_literals;
@@ -244,6 +245,32 @@ TEST(signal_set, sets_come_and_go_under_a_storm_of_signals) {
     other.join();
     stops = true;
     storm.join();
+}
+
+TEST(storm_of_signals, breaks_no_connection_and_hastens_no_timer) {
+    struct sigaction nothing {};
+    struct sigaction usual {};
+    nothing.sa_handler = [](int) {};
+    ASSERT_EQ(::sigaction(SIGALRM, &nothing, &usual), 0);  // without SA_RESTART
+    const itimerval often{{0, 300}, {0, 300}};
+    ASSERT_EQ(::setitimer(ITIMER_REAL, &often, nullptr), 0);
+    auto main = []() -> coro<> {
+        const server echo_server = co_await start_server(&echo, "127.0.0.1", 0);
+        const std::string data(1 << 20, 'x');
+        for (int i = 0; i < 5; ++i) {
+            connection peer = co_await open_connection("127.0.0.1", echo_server.port());
+            peer.writer.write(data);
+            const std::string got = co_await peer.reader.read_exactly(data.size());
+            EXPECT_TRUE(got == data);
+        }
+        const auto begun = get_running_loop().time();
+        co_await sleep(20ms);
+        EXPECT_GE(get_running_loop().time() - begun, 20ms);
+    };
+    run(main());
+    const itimerval never{};
+    ::setitimer(ITIMER_REAL, &never, nullptr);
+    ::sigaction(SIGALRM, &usual, nullptr);
 }
 
 TEST(signal_set, refuses_what_cannot_be_handled) {

@@ -406,9 +406,9 @@ TEST(streams, drain_waits_while_the_peer_does_not_read_and_several_wake) {
             co_await both.writer.drain();
             ++awake;
         };
-        task<> first = create_task(wait());
-        task<> second = create_task(wait());
-        co_await sleep(3ms);
+        task<> first = create_task(wait(), {.eager_start = true});
+        task<> second = create_task(wait(), {.eager_start = true});
+        co_await sleep(0s);  // everybody who is ready has run
         EXPECT_EQ(awake, 0);
         std::string room(1 << 20, '\0');
         while (awake < 2) co_await both.reader.read_some(room);

@@ -19,13 +19,15 @@ template <class Leaf>
 class every_wait : public testing::Test {};
 
 using every_leaf =
-    testing::Types<sleep_leaf, event_leaf, semaphore_leaf, permit_leaf, bounded_semaphore_leaf, lock_leaf, guard_leaf,
-                   condition_leaf, barrier_leaf, get_leaf<queue>, get_leaf<lifo_queue>, get_leaf<by_priority>,
-                   next_leaf, put_leaf<queue>, put_leaf<lifo_queue>, put_leaf<by_priority>, join_leaf, thread_get_leaf,
-                   thread_next_leaf, thread_put_leaf, task_leaf, wait_leaf, as_completed_leaf, timeout_leaf,
-                   task_group_leaf, start_leaf, gather_leaf, future_leaf, joined_future_leaf, read_leaf, read_some_leaf,
-                   drain_leaf, wait_closed_leaf, server_closed_leaf, signal_leaf, subprocess_leaf, descriptor_leaf,
-                   receive_from_leaf, receive_into_leaf, send_datagram_leaf, blocking_leaf>;
+    testing::Types<sleep_leaf, event_leaf, semaphore_leaf, permit_leaf, bounded_semaphore_leaf, capacity_limiter_leaf,
+                   token_leaf, channel_receive_leaf, channel_next_leaf, channel_send_leaf<0>, channel_send_leaf<1>,
+                   lock_leaf, guard_leaf, condition_leaf, barrier_leaf, get_leaf<queue>, get_leaf<lifo_queue>,
+                   get_leaf<by_priority>, next_leaf, put_leaf<queue>, put_leaf<lifo_queue>, put_leaf<by_priority>,
+                   join_leaf, thread_get_leaf, thread_next_leaf, thread_put_leaf, task_leaf, wait_leaf,
+                   as_completed_leaf, timeout_leaf, task_group_leaf, start_leaf, gather_leaf, future_leaf,
+                   joined_future_leaf, read_leaf, read_some_leaf, drain_leaf, wait_closed_leaf, server_closed_leaf,
+                   signal_leaf, subprocess_leaf, descriptor_leaf, receive_from_leaf, receive_into_leaf,
+                   send_datagram_leaf, blocking_leaf>;
 TYPED_TEST_SUITE(every_wait, every_leaf);
 
 coro<> wait_and_note(leaf& waited, bool& is_delivered, bool& next_wait_threw) {

@@ -184,6 +184,8 @@ TEST(examples, of_what_tasks_wait_in_print_what_they_say) {
         {"async_lock", "100\n"},
         {"async_priority_queue", "0 put out the fire\n1 answer the phone\n2 write the report\n2 sort the mail\n"},
         {"async_queue", "the sum of 1 to 100 is 5050\n"},
+        {"capacity_limiter", "no more than 2: yes\nno more than 4: yes\n"},
+        {"memory_channel", "the sum of the squares of 1 to 10 is 385\n"},
         {"thread_to_tasks", "sum 31375\nsum 125250\nsum 281625\nsum 500500\nend\n"},
     };
     for (const auto& [name, output] : outputs) {

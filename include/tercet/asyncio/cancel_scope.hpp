@@ -39,4 +39,8 @@ private:
     bool is_cancelled_ = false;
 };
 
+/// Throws `cancelled_error` when a wait that begins now would throw it: for code that must not begin its work in a task
+/// that is cancelled already. Never waits. Throws `invalid_state_error` outside a task. The loop's thread.
+void checkpoint_if_cancelled();
+
 }  // namespace tercet::asyncio

@@ -184,6 +184,7 @@ private:
     void push_threadsafe(scheduled_call& call);
     void run_ready(const task_base* until) noexcept;
     void poll() noexcept;
+    bool poll_busily() noexcept;
     void cancel_new_tasks() noexcept;
     void end_circles() noexcept;
     void run_one_coroutine(promise_base& promise) noexcept;
@@ -217,6 +218,7 @@ private:
     std::unique_ptr<ready_shuffler> shuffler_;  // when there is a seed
     std::unique_ptr<loop_clock> clock_;
     std::unique_ptr<poller> poller_;
+    std::chrono::nanoseconds busy_poll_{0};
     std::unique_ptr<wake_source> wake_source_;
     std::unique_ptr<descriptor_callbacks> callbacks_;
     std::unique_ptr<signal_callbacks> signal_callbacks_;

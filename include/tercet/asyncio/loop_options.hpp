@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 namespace tercet::asyncio {
@@ -21,6 +22,13 @@ struct loop_options {
     /// Of the order in which what is ready at the same time runs: each seed gives another, always the same. 0: first
     /// in, first out.
     std::uint64_t seed = 0;
+    /// How long a loop that has nothing to do looks for work before it sleeps: an answer comes sooner by the time that
+    /// waking takes, some microseconds, and a core is busy meanwhile. 0: it sleeps at once. Not on `sim`. A negative
+    /// one is refused with `std::invalid_argument`.
+    std::chrono::nanoseconds busy_poll{0};
+    /// For `run` and `runner`: the first SIGINT cancels `main`, and `keyboard_interrupt` is thrown when it has ended,
+    /// as `cancel_on_interrupt` has it. `run_per_core` has an option of its own.
+    bool handle_interrupt = false;
 };
 
 }  // namespace tercet::asyncio

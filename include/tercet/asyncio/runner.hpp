@@ -16,18 +16,20 @@ namespace tercet::asyncio {
 class runner {
 public:
     /// Throws `std::system_error` when there are no descriptors left. The values of `context_var`s are those of now.
-    explicit runner(loop_options options = {}) : loop_(options), context_(context::current()) {}
+    explicit runner(loop_options options = {})
+        : loop_(options), context_(context::current()), handles_interrupt_(options.handle_interrupt) {}
     runner(const runner&) = delete;
     runner& operator=(const runner&) = delete;
     /// Closes.
     ~runner() = default;
 
     /// Runs `main` and returns its result. Throws what `main` threw, and `invalid_state_error` inside a running loop
-    /// and after `close`.
+    /// and after `close`; `keyboard_interrupt` when SIGINT has ended it and `handle_interrupt` is set.
     template <class T>
     T run(coro<T> main, std::source_location where = std::source_location::current()) {
         require_no_running_loop("runner::run");
-        task<T> root = create_task_on(loop_, std::move(main), {.name = "main", .context = &context_}, where);
+        coro<T> work = interruptible_if(handles_interrupt_, std::move(main));
+        task<T> root = create_task_on(loop_, std::move(work), {.name = "main", .context = &context_}, where);
         loop_.run_until_done(root.state());
         context_ = root.context();
         return std::move(root).result();
@@ -41,6 +43,7 @@ public:
 private:
     event_loop loop_;
     context context_;
+    bool handles_interrupt_;
 };
 
 }  // namespace tercet::asyncio

@@ -81,6 +81,8 @@ public:
     /// 0, or why the connection was lost.
     int write_error() const noexcept { return write_error_; }
     wait_list& drainers() noexcept { return drainers_; }
+    /// Where who copies the file waits for room.
+    wait_list& file_drainers() noexcept { return file_drainers_; }
     wait_list& closers() noexcept { return closers_; }
 
     // TLS; see stream_security.cpp
@@ -128,6 +130,7 @@ private:
     std::size_t send_some(std::string_view data) noexcept;
     void flush() noexcept;
     void update_paused() noexcept;
+    void wake_drainers() noexcept;
     void finish_close() noexcept;
 
     [[noreturn]] void throw_security_failure(const char* call) const;
@@ -143,6 +146,7 @@ private:
     std::size_t sent_ = 0;
     std::unique_ptr<stream_security> security_;
     wait_list drainers_;
+    wait_list file_drainers_;
     wait_list closers_;
     socket_address peer_;
     std::size_t limit_;

@@ -29,15 +29,12 @@ class stream_writer {
 public:
     class drain_awaiter final : public wait_list::waiter {
     public:
-        /// Errors say that `call` failed.
-        explicit drain_awaiter(stream_pointer stream, const char* call = "write") noexcept
-            : stream_(std::move(stream)), call_(call) {}
+        explicit drain_awaiter(stream_pointer stream) noexcept : stream_(std::move(stream)) {}
         void await_resume() const;
 
     private:
         bool begin() noexcept override;
         stream_pointer stream_;
-        const char* call_;
     };
 
     class closed_awaiter final : public wait_list::waiter {

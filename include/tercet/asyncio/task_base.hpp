@@ -68,6 +68,8 @@ public:
     }
 
     std::string name() const;
+    /// Of no other task.
+    std::uint64_t number() const noexcept { return number_; }
     void set_name(std::string name) { texts().name = std::move(name); }
     const std::source_location& created_at() const noexcept { return created_at_; }
     /// What the task waits for; null while it is ready or runs.
