@@ -91,6 +91,10 @@ frame_reader::status frame_reader::read(int socket) {
             return errno == EAGAIN ? status::blocked : status::closed;
         }
         received_ += static_cast<std::size_t>(count);
+        if (descriptors_.size() > max_descriptors) {
+            problem_ = "more file descriptors than may come with a message";
+            return status::malformed;
+        }
         if (!has_head_ && received_ >= sizeof head_ && check_head() == status::malformed) return status::malformed;
     }
 }

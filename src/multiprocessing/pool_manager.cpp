@@ -40,6 +40,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <thread>
 
 #include "pool_manager_epoll.hpp"
 
@@ -89,6 +90,11 @@ void pool_manager::run() noexcept {
     } catch (const std::exception& e) {
         if (!lock.owns_lock()) lock.lock();
         give_up(fmt::format("the pool's own thread failed: {}", e.what()));
+        while (readers_ != 0) {
+            lock.unlock();
+            std::this_thread::yield();
+            lock.lock();
+        }
         finish_ended(lock);
     }
     close_socket(server_.socket);
@@ -119,13 +125,13 @@ void pool_manager::wait_for_events(lock_type& lock) {
     if (queue_.size() != 0 && next_start_ > now) until = std::min(until, next_start_);
     if (queue_.size() != 0 && !idle_.empty()) until = std::min<clock::time_point>(until, now + look_every);
     for (const auto& [id, worker] : workers_) {
-        until = std::min(until, worker->deadline);
+        if (!worker->is_being_read) until = std::min(until, worker->deadline);
         if (worker->is_kill_due) until = std::min(until, now + 10ms);
         if (worker->task_count > 1) {  // less and less often, the longer it is busy with one
             const auto since = std::clamp<clock::duration>(now - worker->last_answer, look_every, look_at_least_every);
             until = std::min(until, now + since);
         }
-        if (worker->exit && !worker->is_being_read) until = now;
+        if ((worker->exit || worker->has_pending_frame) && !worker->is_being_read) until = now;
     }
     if (ended_.first() || ended_callbacks_ || is_finished()) until = now;
     if (is_streaming_) {
@@ -178,13 +184,14 @@ std::size_t pool_manager::read_all_answers(lock_type& lock) {
     std::size_t total = 0;
     looked_at_.clear();
     for (const auto& [id, worker] : workers_)
-        if (worker->exit && !worker->is_being_read)
-            looked_at_.push_back(worker);
-        else if (!worker->has_driver && has_readable_answer(*worker))
+        if (((worker->exit || worker->has_pending_frame) && !worker->is_being_read) ||
+            (!worker->has_driver && has_readable_answer(*worker)))
             looked_at_.push_back(worker);
     for (const auto& worker : looked_at_)
-        if (const auto exit = worker->exit; exit && !worker->is_being_read)
+        if (const auto exit = worker->exit)
             on_exit(worker, *exit, lock);
+        else if (worker->has_pending_frame)
+            read_frames(worker, lock);
         else
             total += read_answers(worker, lock);
     looked_at_.clear();
@@ -197,8 +204,7 @@ void pool_manager::handle_timeouts() {
         if (worker->deadline > now || worker->is_being_read) continue;
         worker->deadline = clock::time_point::max();
         if (remote_task* const task = take_first(*worker)) {
-            worker->outgoing = {};
-            worker->outgoing_descriptors = {};
+            worker->forget_outgoing();
             condemn(*worker, "its task took longer than it may");
             if (worker->has_driver) worker->wake_waiter();
             end_task(*task, nullptr, "took longer than it may; its worker is killed and replaced");
@@ -247,7 +253,7 @@ void pool_manager::finish_ended(lock_type& lock) noexcept {
 }
 
 bool pool_manager::is_finished() const {
-    return is_leaving_ && workers_.empty() && !ended_.first() && !ended_callbacks_ &&
+    return is_leaving_ && workers_.empty() && readers_ == 0 && !ended_.first() && !ended_callbacks_ &&
            (usage_is_known_ || !server_.socket);
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -73,6 +74,7 @@ private:
     void assign_tasks();
     bool give_task(worker_channel& worker, bool only_plain);
     bool send_task(worker_channel& worker, remote_task& task);
+    worker_channel* idle_worker() noexcept;
     worker_channel* worker_for_more();
     void take_back_stuck();
     void take_back(worker_channel& worker);
@@ -89,13 +91,14 @@ private:
     void make_room_for_worker();
     bool may_start_worker() const;
     void leave();
-    void condemn(worker_channel& worker, std::string verdict);
+    void condemn(worker_channel& worker, std::string_view verdict) noexcept;
     void request_kills();
-    void watch(worker_channel& worker, bool for_room);
+    void watch(worker_channel& worker, bool for_room) noexcept;
     void note_start_failure(std::string reason);
     void break_down(const std::string& reason);
     void give_up(const std::string& reason);
-    void publish_pids();
+    void publish_pids() noexcept;
+    void wait_for_readers(worker_channel& worker, lock_type& lock) noexcept;
     void close_socket(unique_fd& socket) noexcept;
 
     void on_server_readable(lock_type& lock);
@@ -113,6 +116,11 @@ private:
     std::size_t read_answers(const channel_pointer& worker, lock_type& lock,
                              finish_observer* observer = nullptr) noexcept;
     void read_for_room(lock_type& lock);
+    static bool is_given_up(const worker_channel& worker) noexcept {
+        return worker.at == stage::condemned || worker.at == stage::gone;
+    }
+    void begin_reading(worker_channel& worker) noexcept;
+    void end_reading(worker_channel& worker) noexcept;
     void after_answers(worker_channel& worker, std::uint64_t nanoseconds, std::size_t count);
     void read_frames(const channel_pointer& worker, lock_type& lock);
 
@@ -138,8 +146,10 @@ private:
     std::size_t starting_ = 0;
     std::size_t ready_ = 0;  // idle or busy
 
-    task_list ended_;                                            // to be finished by the pool's thread
-    continuation* ended_callbacks_ = nullptr;                    // the same
+    task_list ended_;                          // to be finished by the pool's thread
+    continuation* ended_callbacks_ = nullptr;  // the same
+    continuation* last_ended_callback_ = nullptr;
+    std::size_t readers_ = 0;                                    // threads that finish what they have read
     double typical_ns_ = 1e9;                                    // how long calls take
     clock::time_point sleeps_until_ = clock::time_point::min();  // the pool's thread
     clock::time_point wanted_look_ = clock::time_point::max();   // when it is wanted, since it went to sleep

@@ -33,6 +33,9 @@ struct answer {
     std::span<const std::byte> payload;
 };
 
+/// How long a call took, by its worker, which may say anything.
+std::uint64_t believable(std::uint64_t nanoseconds) { return std::min<std::uint64_t>(nanoseconds, 1'000'000'000); }
+
 void finish(const answer& given, std::span<unique_fd> descriptors, finish_observer* observer) noexcept {
     if (!given.is_error) {
         decoder in(given.payload, descriptors);
@@ -60,64 +63,70 @@ bool pool_manager::callback_collector::takes_over(continuation* callbacks) noexc
     continuation* last = callbacks;
     while (last->next) last = last->next;
     const std::lock_guard lock(pool_.mutex_);
-    last->next = nullptr;
-    continuation** end = &pool_.ended_callbacks_;
-    while (*end) end = &(*end)->next;
-    *end = callbacks;
+    (pool_.ended_callbacks_ ? pool_.last_ended_callback_->next : pool_.ended_callbacks_) = callbacks;
+    pool_.last_ended_callback_ = last;
     return true;
 }
 
 bool pool_manager::has_readable_answer(worker_channel& worker) noexcept {
-    if (worker.at == stage::condemned || worker.is_being_read || !worker.answers.has_message()) return false;
+    if (is_given_up(worker) || worker.is_being_read || !worker.answers.has_message()) return false;
     const auto first = worker.answers.front();
     return !first.record || static_cast<ring_kind>(first.kind) != ring_kind::answer_in_socket;
 }
 
-/// Reads what has come from the worker through the ring, up to an answer in the socket. Returns how many answers.
+/// Reads some of what has come from the worker through the ring, up to an answer in the socket. Returns how many
+/// answers.
 std::size_t pool_manager::read_answers(const channel_pointer& channel, lock_type& lock,
                                        finish_observer* observer) noexcept {
     worker_channel& worker = *channel;
-    std::size_t total = 0;
     if (worker.is_being_read) return 0;
-    worker.is_being_read = true;
-    for (;;) {
-        std::array<answer, 32> batch;
-        std::size_t count = 0;
-        std::size_t taken = 0;
-        std::uint64_t nanoseconds = 0;
-        while (count < batch.size() && worker.at != stage::condemned) {
-            const auto message = worker.answers.front();
-            if (worker.answers.is_malformed()) condemn(worker, "it wrote a malformed message");
-            if (!message.record) break;
-            const auto kind = static_cast<ring_kind>(message.kind);
-            if (kind == ring_kind::answer_in_socket && worker.task_count != 0) break;
-            if ((kind != ring_kind::result && kind != ring_kind::error) || worker.task_count == 0) {
-                condemn(worker, fmt::format("it sent a message of kind {} out of turn", message.kind));
-                break;
-            }
-            if (!worker.outgoing.empty()) {
-                condemn(worker, "it answered before it had the whole request");
-                break;
-            }
-            remote_task* const task = take_first(worker);
-            worker.answers.take();
-            ++taken;
-            nanoseconds += message.detail;
-            const bool is_error = kind == ring_kind::error;
-            if (!is_error || !retry(*task)) batch[count++] = {task, is_error, message.payload};
+    std::array<answer, 32> batch;
+    std::size_t count = 0;
+    std::size_t taken = 0;
+    std::uint64_t nanoseconds = 0;
+    while (count < batch.size() && !is_given_up(worker)) {
+        const auto message = worker.answers.front();
+        if (worker.answers.is_malformed()) condemn(worker, "it wrote a malformed message");
+        if (!message.record) break;
+        const auto kind = static_cast<ring_kind>(message.kind);
+        if (kind == ring_kind::answer_in_socket && worker.task_count != 0) break;
+        if ((kind != ring_kind::result && kind != ring_kind::error) || worker.task_count == 0) {
+            condemn(worker, "it sent a message out of turn");
+            break;
         }
-        if (taken == 0) break;
-        total += taken;
-        after_answers(worker, nanoseconds, taken);
-        lock.unlock();
-        for (std::size_t i = 0; i < count; ++i) finish(batch[i], {}, observer);
-        lock.lock();
-        worker.answers.release();
-        worker.wake();  // it may wait for room
+        if (!worker.outgoing.empty()) {
+            condemn(worker, "it answered before it had the whole request");
+            break;
+        }
+        remote_task* const task = take_first(worker);
+        worker.answers.take();
+        ++taken;
+        nanoseconds += believable(message.detail);
+        const bool is_error = kind == ring_kind::error;
+        if (!is_error || !retry(*task)) batch[count++] = {task, is_error, message.payload};
     }
+    if (taken == 0) return 0;
+    after_answers(worker, nanoseconds, taken);
+    begin_reading(worker);
+    lock.unlock();
+    for (std::size_t i = 0; i < count; ++i) finish(batch[i], {}, observer);
+    lock.lock();
+    worker.answers.release();
+    worker.wake();  // it may wait for room
+    end_reading(worker);
+    return taken;
+}
+
+void pool_manager::begin_reading(worker_channel& worker) noexcept {
+    worker.is_being_read = true;
+    ++readers_;
+}
+
+void pool_manager::end_reading(worker_channel& worker) noexcept {
     worker.is_being_read = false;
-    if (worker.exit) queue_.wake();
-    return total;
+    --readers_;
+    // What the pool's thread has put off till now.
+    if (worker.exit || worker.has_pending_frame || queue_.is_closed()) queue_.wake();
 }
 
 /// The worker has answered: gives it something else to do.
@@ -143,10 +152,9 @@ bool pool_manager::drive(remote_task& task, clock::time_point deadline) noexcept
     while (task.worker == &worker) {
         read_answers(channel, lock, &callbacks);
         if (task.worker != &worker) break;
-        if (worker.answers.has_message()) {
-            if (!has_readable_answer(worker)) break;  // it is in the socket
-            continue;
-        }
+        if (worker.answers.has_message() && !has_readable_answer(worker)) break;  // it is in the socket
+        if (deadline != clock::time_point::max() && clock::now() >= deadline) break;
+        if (worker.answers.has_message()) continue;
         const auto look_again = worker.task_count > 1 ? clock::now() + look_every : clock::time_point::max();
         const std::uint32_t seen = waiter.load(std::memory_order_acquire);  // what changes from here on moves it
         lock.unlock();
@@ -156,21 +164,18 @@ bool pool_manager::drive(remote_task& task, clock::time_point deadline) noexcept
             worker.ask_for(answer_signal::none);
         }
         lock.lock();
-        if (deadline != clock::time_point::max() && clock::now() >= deadline) break;
     }
     worker.has_driver = false;
     worker.ask_for(answer_signal::ring_bell);
-    if (has_readable_answer(worker)) read_answers(channel, lock, &callbacks);
-    const bool is_over = task.is_over();
-    if (needs_own_thread() || worker.exit || worker.is_kill_due || (has_readable_answer(worker) && !worker.has_driver))
-        queue_.wake();
-    return is_over;
+    if (needs_own_thread() || worker.is_kill_due || has_readable_answer(worker)) queue_.wake();
+    return task.is_over();
 }
 
 /// Reads what has come from the worker through the socket. On the pool's thread.
 void pool_manager::read_frames(const channel_pointer& channel, lock_type& lock) {
     worker_channel& worker = *channel;
-    while (worker.socket && worker.at != stage::condemned) {
+    worker.has_pending_frame = false;
+    while (worker.socket && !is_given_up(worker)) {
         frame_reader::status status{};
         try {
             status = worker.reader.read(worker.socket.get());
@@ -205,9 +210,7 @@ void pool_manager::on_closed(worker_channel& worker) {
 
 /// The worker has its request whole, which is not needed any more.
 void pool_manager::on_sent(worker_channel& worker) {
-    worker.outgoing = {};
-    worker.outgoing_descriptors = {};
-    worker.sent = 0;
+    worker.forget_outgoing();
     remote_task* const task = worker.tasks.first();
     if (task && !task->can_retry()) task->drop_request();
 }
@@ -221,8 +224,8 @@ bool pool_manager::on_frame(const channel_pointer& channel, lock_type& lock) {
         worker.pid = static_cast<pid_t>(worker.reader.head().detail);
         worker.deadline = clock::time_point::max();
         worker.reader.next();
-        worker.outgoing = {};
-        worker.outgoing_descriptors = {};
+        worker.forget_outgoing();
+        worker.first_descriptors.clear();
         --starting_;
         ++ready_;
         start_failures_ = 0;
@@ -248,8 +251,13 @@ bool pool_manager::on_frame(const channel_pointer& channel, lock_type& lock) {
 /// An answer in the socket: its place is in the ring, behind the answers that came before.
 bool pool_manager::on_frame_answer(const channel_pointer& channel, lock_type& lock) {
     worker_channel& worker = *channel;
-    read_answers(channel, lock);
-    if (worker.is_being_read) return false;  // by another thread, which takes a moment
+    while (read_answers(channel, lock) != 0) {
+    }
+    if (worker.is_being_read) {  // by another thread, which wakes this one when it is done
+        worker.has_pending_frame = true;
+        return false;
+    }
+    if (is_given_up(worker)) return true;
     const auto place = worker.answers.front();
     if (!place.record || static_cast<ring_kind>(place.kind) != ring_kind::answer_in_socket || worker.task_count == 0 ||
         !worker.outgoing.empty()) {
@@ -260,17 +268,17 @@ bool pool_manager::on_frame_answer(const channel_pointer& channel, lock_type& lo
     remote_task* const task = take_first(worker);
     worker.answers.take();
     worker.answers.release();
-    worker.is_being_read = true;
     const bool is_retried = is_error && retry(*task);
-    after_answers(worker, place.detail, 1);
+    after_answers(worker, believable(place.detail), 1);
     if (worker.has_driver) worker.wake_waiter();
+    begin_reading(worker);
     if (!is_retried) {
         lock.unlock();
         finish({task, is_error, worker.reader.payload()}, worker.reader.descriptors(), nullptr);
         lock.lock();
     }
     worker.reader.next();
-    worker.is_being_read = false;
+    end_reading(worker);
     return true;
 }
 

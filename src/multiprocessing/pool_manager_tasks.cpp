@@ -34,13 +34,22 @@ bool is_plain(const remote_task& task) noexcept { return !task.limits && is_smal
 
 void pool_manager::assign_tasks() {
     while (queue_.size() != 0) {
-        if (!idle_.empty()) {
-            if (!give_task(*idle_.back(), false)) return;
-        } else {
-            worker_channel* const worker = worker_for_more();
-            if (!worker || !give_task(*worker, true)) return;
-        }
+        worker_channel* const idle = idle_worker();
+        worker_channel* const worker = idle ? idle : worker_for_more();
+        if (!worker || !give_task(*worker, !idle)) return;
     }
+}
+
+/// An idle worker whose ring has room for any message, or null. One that has yet to skip what was taken back from it is
+/// looked at again later.
+worker_channel* pool_manager::idle_worker() noexcept {
+    for (std::size_t i = idle_.size(); i-- > 0;) {
+        worker_channel& worker = *idle_[i];
+        if (worker.requests.has_room(worker.requests.max_payload())) return &worker;
+        wanted_look_ = std::min(wanted_look_, clock::now() + look_every);
+        if (worker.requests.is_malformed()) condemn(worker, "it wrote over the place where requests stand");
+    }
+    return nullptr;
 }
 
 /// A busy worker that may have one more task, or null.
@@ -67,8 +76,7 @@ bool pool_manager::give_task(worker_channel& worker, bool only_plain) {
             continue;
         }
         if (is_small(*task) && !worker.requests.has_room(task->request.size() - frame_head_size)) {
-            queue_.put_back(*task);  // an idle worker has yet to skip what was taken back from it
-            wanted_look_ = std::min(wanted_look_, clock::now() + look_every);
+            queue_.put_back(*task);
             return false;
         }
         if (!task->begin()) {
@@ -93,6 +101,8 @@ bool pool_manager::send_task(worker_channel& worker, remote_task& task) {
     wanted_look_ = std::min(
         {wanted_look_, worker.deadline, worker.task_count == 2 ? clock::now() + look_every : clock::time_point::max()});
     task.worker = &worker;
+    // Who waits for the one in front is not told any more when that is done, and has to look.
+    if (worker.task_count == 2 && worker.has_driver) worker.wake_waiter();
     if (is_small(task)) {
         task.record = &worker.requests.write(static_cast<std::uint32_t>(ring_kind::run), 0,
                                              task.request.bytes().subspan(frame_head_size));
@@ -117,8 +127,9 @@ bool pool_manager::send_task(worker_channel& worker, remote_task& task) {
 
 /// Takes back the tasks that stand behind one that takes long, if another worker has time for them.
 void pool_manager::take_back_stuck() {
-    if (idle_.empty() || queue_.size() != 0) return;
     const auto now = clock::now();
+    const bool may_start = workers_.size() < max_workers_ && !is_broken_ && next_start_ <= now;
+    if ((idle_.empty() && !may_start) || queue_.size() != 0) return;
     for (const auto& [id, worker] : workers_) {
         if (worker->task_count < 2 || worker->is_being_read || now - worker->last_answer < std::chrono::milliseconds(1))
             continue;

@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "pool_manager.hpp"
@@ -110,15 +112,19 @@ void pool_manager::note_start_failure(std::string reason) {
 }
 
 void pool_manager::on_worker_writable(worker_channel& worker) {
+    if (is_given_up(worker)) return;
     const auto status = worker.send_more();
     if (status != io_status::blocked) watch(worker, false);
     if (status == io_status::done) on_sent(worker);
 }
 
 /// Sees to it that the worker is killed; what it says does not count any more.
-void pool_manager::condemn(worker_channel& worker, std::string verdict) {
-    if (worker.at == stage::condemned) return;
-    worker.verdict = std::move(verdict);
+void pool_manager::condemn(worker_channel& worker, std::string_view verdict) noexcept {
+    if (is_given_up(worker)) return;
+    try {
+        worker.verdict = verdict;
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then nobody learns why
+    }
     if (worker.at == stage::starting) {
         --starting_;
         worker.is_start_failure = true;
@@ -129,6 +135,7 @@ void pool_manager::condemn(worker_channel& worker, std::string verdict) {
     worker.at = stage::condemned;
     worker.is_kill_due = true;
     worker.deadline = clock::time_point::max();
+    worker.forget_outgoing();
     // The socket stays open until the worker is gone: it must see the kill, not its end of the line.
     if (worker.socket) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker.socket.get(), nullptr);
     publish_pids();
@@ -143,10 +150,14 @@ void pool_manager::request_kills() {
     }
 }
 
-void pool_manager::watch(worker_channel& worker, bool for_room) {
-    if (!worker.socket || worker.waits_for_room == for_room) return;
-    worker.waits_for_room = for_room;
-    watch_fd(epoll_.get(), EPOLL_CTL_MOD, worker.socket.get(), for_room ? EPOLLIN | EPOLLOUT : EPOLLIN, worker.id);
+void pool_manager::watch(worker_channel& worker, bool for_room) noexcept {
+    if (!worker.socket || is_given_up(worker) || worker.waits_for_room == for_room) return;
+    try {
+        watch_fd(epoll_.get(), EPOLL_CTL_MOD, worker.socket.get(), for_room ? EPOLLIN | EPOLLOUT : EPOLLIN, worker.id);
+        worker.waits_for_room = for_room;
+    } catch (const std::system_error&) {
+        condemn(worker, "its socket cannot be watched");
+    }
 }
 
 // The fork server.
@@ -204,9 +215,12 @@ void pool_manager::on_server_lost(lock_type& lock) {
     const bool was_starting = starting_ != 0;
     for (const auto& [id, worker] : lost) {
         worker->is_gone = true;
+        wait_for_readers(*worker, lock);
         read_frames(worker, lock);
-        read_answers(worker, lock);
+        while (read_answers(worker, lock) != 0) {
+        }
         close_socket(worker->socket);
+        worker->at = stage::gone;
     }
     idle_.clear();
     filling_ = nullptr;
@@ -259,7 +273,10 @@ void pool_manager::give_up(const std::string& reason) {
     break_down(fmt::format("process_pool_executor: {}", reason));
     close_socket(server_.socket);
     const auto lost = std::exchange(workers_, {});
-    for (const auto& [id, worker] : lost) close_socket(worker->socket);
+    for (const auto& [id, worker] : lost) {
+        close_socket(worker->socket);
+        worker->at = stage::gone;
+    }
     idle_.clear();
     filling_ = nullptr;
     starting_ = ready_ = 0;
@@ -276,7 +293,16 @@ void pool_manager::close_socket(unique_fd& socket) noexcept {
     socket.reset();
 }
 
-void pool_manager::publish_pids() {
+/// Until no other thread finishes answers of the worker.
+void pool_manager::wait_for_readers(worker_channel& worker, lock_type& lock) noexcept {
+    while (worker.is_being_read) {
+        lock.unlock();
+        std::this_thread::yield();
+        lock.lock();
+    }
+}
+
+void pool_manager::publish_pids() noexcept {
     const std::lock_guard report_lock(report_.mutex);
     report_.pids.clear();
     for (const auto& [id, worker] : workers_)
@@ -293,7 +319,8 @@ void pool_manager::on_exit(const channel_pointer& channel, const server_event& e
     worker.exit.reset();
     worker.is_gone = true;
     read_frames(channel, lock);  // an answer that was complete counts
-    read_answers(channel, lock);
+    while (read_answers(channel, lock) != 0) {
+    }
     close_socket(worker.socket);
     const bool was_starting = worker.at == stage::starting;
     {
@@ -312,6 +339,7 @@ void pool_manager::on_exit(const channel_pointer& channel, const server_event& e
     if (was_ready) --ready_;
     std::erase(idle_, &worker);
     if (filling_ == &worker) filling_ = nullptr;
+    worker.at = stage::gone;
     workers_.erase(worker.id);
     publish_pids();
     fail_tasks(worker, how, signal, exit_code);

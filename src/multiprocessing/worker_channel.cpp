@@ -27,7 +27,9 @@ void worker_channel::ask_for(answer_signal signal) noexcept {
 }
 
 void worker_channel::wake_waiter() noexcept {
-    segment.head().waiter.fetch_add(1, std::memory_order_release);
+    segment.head().waiter.fetch_add(1, std::memory_order_release);  // enough for one who is about to sleep
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (segment.head().signal.load(std::memory_order_relaxed) == answer_signal::none) return;  // nobody sleeps
     futex_wake(segment.head().waiter, 1, futex_scope::shared);
 }
 

@@ -28,6 +28,7 @@ struct worker_channel : std::enable_shared_from_this<worker_channel> {
         busy,       ///< has tasks
         leaving,    ///< was told that there is no more work, or has closed its socket
         condemned,  ///< is being killed, for `verdict`
+        gone,       ///< the pool has let it go
     };
 
     worker_channel(std::uint64_t number, unique_fd connected, worker_segment shared, std::uint64_t message_limit)
@@ -46,6 +47,12 @@ struct worker_channel : std::enable_shared_from_this<worker_channel> {
         return send_more();
     }
     io_status send_more() noexcept { return send_bytes(socket.get(), outgoing, sent, outgoing_descriptors); }
+
+    void forget_outgoing() noexcept {
+        outgoing = {};
+        outgoing_descriptors = {};
+        sent = 0;
+    }
 
     /// After a change of the rings: wakes the worker if it sleeps.
     void wake() noexcept;
@@ -77,6 +84,7 @@ struct worker_channel : std::enable_shared_from_this<worker_channel> {
     bool waits_for_room = false;                          ///< epoll watches for room to send
     bool is_kill_due = false;                             ///< the fork server has not been asked yet
     bool has_driver = false;                              ///< a thread that waits for a result reads its answers
+    bool has_pending_frame = false;                       ///< `reader` has an answer whose turn had not come
     bool is_being_read = false;                           ///< answers were taken and are not finished yet
     std::optional<server_event> exit;                     ///< it has ended while it was being read
     std::chrono::steady_clock::time_point last_answer{};  ///< or when it began to be busy
