@@ -68,14 +68,21 @@ digest proof_of(const authkey_type& key, std::string_view role, const digest& fi
 
 bool is_same(const digest& a, const digest& b) noexcept { return ::CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
 
-template <class Message>
-void send(connection& line, const Message& message, time_limit limit) {
-    line.send_bytes(std::as_bytes(std::span(&message, 1)), limit);
+using time_point = time_limit::clock::time_point;
+
+time_limit left_until(time_point deadline) {
+    if (deadline == time_point::max()) return {};
+    return std::max<time_limit::clock::duration>(deadline - time_limit::clock::now(), {});
 }
 
 template <class Message>
-Message receive(connection& line, time_limit limit) {
-    const auto bytes = line.recv_bytes(limit, sizeof(Message));
+void send(connection& line, const Message& message, time_point deadline) {
+    line.send_bytes(std::as_bytes(std::span(&message, 1)), left_until(deadline));
+}
+
+template <class Message>
+Message receive(connection& line, time_point deadline) {
+    const auto bytes = line.recv_bytes(left_until(deadline), sizeof(Message));
     if (bytes.size() != sizeof(Message)) throw authentication_error("authentication: the other end does not speak it");
     Message message;
     std::memcpy(&message, bytes.data(), sizeof message);
@@ -84,15 +91,15 @@ Message receive(connection& line, time_limit limit) {
 
 }  // namespace
 
-void welcome_client(connection& line, const authkey_type& key, time_limit limit) {
+void welcome_client(connection& line, const authkey_type& key, time_point deadline) {
     const listener_hello hello{key.has_value(), random_challenge()};
-    send(line, hello, limit);
-    const auto answer = receive<client_answer>(line, limit);
+    send(line, hello, deadline);
+    const auto answer = receive<client_answer>(line, deadline);
     const bool is_welcome = (answer.has_key != 0) == key.has_value() &&
                             is_same(answer.proof, proof_of(key, "client", hello.challenge, answer.challenge));
     listener_verdict verdict{is_welcome, {}};
     if (is_welcome) verdict.proof = proof_of(key, "listener", answer.challenge, hello.challenge);
-    send(line, verdict, limit);
+    send(line, verdict, deadline);
     if (!is_welcome)
         throw authentication_error((answer.has_key != 0) == key.has_value()
                                        ? "listener: accept: a client has another authkey"
@@ -100,11 +107,12 @@ void welcome_client(connection& line, const authkey_type& key, time_limit limit)
                                          : "listener: accept: a client has an authkey, and this listener none");
 }
 
-void greet_listener(connection& line, const authkey_type& key, time_limit limit) {
-    const auto hello = receive<listener_hello>(line, limit);
+void greet_listener(connection& line, const authkey_type& key, time_point deadline) {
+    const auto hello = receive<listener_hello>(line, deadline);
     const auto challenge = random_challenge();
-    send(line, client_answer{key.has_value(), challenge, proof_of(key, "client", hello.challenge, challenge)}, limit);
-    const auto verdict = receive<listener_verdict>(line, limit);
+    send(line, client_answer{key.has_value(), challenge, proof_of(key, "client", hello.challenge, challenge)},
+         deadline);
+    const auto verdict = receive<listener_verdict>(line, deadline);
     if ((hello.has_key != 0) != key.has_value())
         throw authentication_error(key ? "client: the listener has no authkey"
                                        : "client: the listener wants an authkey");

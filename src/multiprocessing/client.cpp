@@ -44,11 +44,6 @@ int connect_by(int socket, const line_address& address, clock::time_point deadli
     return 0;
 }
 
-time_limit left_until(clock::time_point deadline) {
-    if (deadline == clock::time_point::max()) return {};
-    return std::max<clock::duration>(deadline - clock::now(), {});
-}
-
 }  // namespace
 
 connection client(const std::string& address, const client_options& options) {
@@ -58,10 +53,13 @@ connection client(const std::string& address, const client_options& options) {
         unique_fd socket = open_socket(each.family());
         error = connect_by(socket.get(), each, deadline);
         if (error != 0) continue;
+        if (address.starts_with('@') && !is_of_this_user(socket.get()))
+            throw authentication_error(
+                fmt::format("client: connect {}: a process of another user listens there", address));
         const int on = 1;
         if (each.family() != AF_UNIX) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         connection line(std::move(socket));
-        greet_listener(line, options.authkey, left_until(deadline));
+        greet_listener(line, options.authkey, deadline);
         return line;
     }
     if (error == ETIMEDOUT && clock::now() >= deadline)

@@ -35,7 +35,10 @@ bool event::wait(time_limit limit) const {
     }
 }
 
+// Who sets and who clears must not both miss what the other has written before: set looks whether it has something to
+// do only after all that its caller has done, and clear has cleared before its caller looks at that.
 void event::set() const noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!is_set()) add_and_wake_all(page_.as<contents>().sets, 1);
 }
 
@@ -46,6 +49,7 @@ void event::clear() const noexcept {
     while (static_cast<std::int32_t>(now - cleared) > 0 &&
            !here.cleared.compare_exchange_weak(cleared, now, std::memory_order_acq_rel)) {
     }
+    std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 bool event::is_set() const noexcept {

@@ -272,8 +272,9 @@ void fork_server_process::remove_gone_clients() {
 
 void fork_server_process::end() {
     for (const auto& [pid, each] : children_) ::kill(pid, SIGKILL);
-    while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
-    }
+    for (const auto& [pid, each] : children_)  // and for no others, which a static object may have started
+        while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+        }
     end_process(0);
 }
 

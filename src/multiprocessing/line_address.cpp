@@ -104,4 +104,10 @@ std::string random_abstract_address() {
     return fmt::format("@tercet-{:016x}{:016x}", number[0], number[1]);
 }
 
+bool is_of_this_user(int socket) noexcept {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == ::geteuid();
+}
+
 }  // namespace tercet::multiprocessing

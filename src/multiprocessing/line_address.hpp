@@ -31,6 +31,10 @@ std::string address_of(int socket);
 /// A stream socket, non-blocking and closed on exec, none in the place of a standard stream.
 unique_fd open_socket(int family);
 
+/// Whether the other end of a Unix socket belongs to a process of the user that this one runs as. Names of abstract
+/// sockets have no permissions.
+bool is_of_this_user(int socket) noexcept;
+
 /// With a name nobody can guess.
 std::string random_abstract_address();
 

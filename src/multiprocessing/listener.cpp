@@ -38,12 +38,6 @@ bool is_left_over(const std::string& path, const line_address& address) {
     return ::connect(probe.get(), address.data(), address.size) != 0 && errno == ECONNREFUSED;
 }
 
-bool is_of_this_user(int socket) noexcept {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == ::geteuid();
-}
-
 }  // namespace
 
 listener::listener(std::string address, listener_options options)
@@ -112,7 +106,7 @@ connection listener::accept(time_limit limit) {
         if (!is_unix_address(address_)) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         connection line(std::move(socket));
         try {
-            welcome_client(line, options_.authkey, options_.answer_timeout);
+            welcome_client(line, options_.authkey, time_limit(options_.answer_timeout).deadline());
         } catch (const authentication_error&) {
             throw;
         } catch (const std::exception& e) {

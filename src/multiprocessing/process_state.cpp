@@ -86,21 +86,21 @@ std::optional<int> process_state::exitcode() {
 int process_state::sentinel() {
     const std::lock_guard lock(mutex_);
     require_started("sentinel");
-    return server_.get();
+    return server_->get();
 }
 
 bool process_state::join(time_limit limit) {
     const auto deadline = limit.deadline();
     for (;;) {
-        int line = -1;
+        std::shared_ptr<unique_fd> line;
         {
             const std::lock_guard lock(mutex_);
             require_started("join");
             look_for_end();
             if (at_ == stage::over) return true;
-            line = server_.get();
+            line = server_;
         }
-        if (!is_ready_by(line, POLLIN, deadline)) return false;
+        if (!is_ready_by(line->get(), POLLIN, deadline)) return false;
     }
 }
 
@@ -111,8 +111,8 @@ void process_state::send_signal(int signal, const char* call) {
     if (at_ != stage::running) return;
     const server_request request{.kind = server_request_kind::signal_process,
                                  .signal = static_cast<std::uint32_t>(signal)};
-    while (send_record(server_.get(), &request, sizeof request) == io_status::blocked)
-        is_ready_by(server_.get(), POLLOUT, std::chrono::steady_clock::time_point::max());
+    while (send_record(server_->get(), &request, sizeof request) == io_status::blocked)
+        is_ready_by(server_->get(), POLLOUT, std::chrono::steady_clock::time_point::max());
 }
 
 void process_state::close() {
@@ -132,7 +132,7 @@ void process_state::close() {
 void process_state::look_for_end() {
     if (at_ != stage::running) return;
     server_event event;
-    switch (receive_record(server_.get(), &event, sizeof event)) {
+    switch (receive_record(server_->get(), &event, sizeof event)) {
         case io_status::blocked:
             return;
         case io_status::done:
@@ -148,7 +148,7 @@ void process_state::look_for_end() {
 void process_state::note_end(int exitcode) {
     exitcode_ = exitcode;
     at_ = stage::over;
-    ::shutdown(server_.get(), SHUT_RDWR);
+    ::shutdown(server_->get(), SHUT_RDWR);
 }
 
 void process_state::start() {
@@ -163,21 +163,28 @@ void process_state::start() {
     if (!line_to_child)
         throw process_start_error(fmt::format("process '{}': start: the fork server has ended: {}", name_,
                                               fork_server::instance().end_of(server_generation_).text));
-    at_ = stage::running;
+    auto descriptors = request_.take_descriptors();
+    const auto give_back = [&] {  // it may be tried again
+        server_.reset();          // which kills it
+        request_.keep_descriptors(std::move(descriptors));
+    };
     // A process that has died in the meantime is no error here: its exit code tells of it.
     try {
         connection line(std::move(line_to_child));
         encoder order;
         order(child_order{current_process().name, ::getpid(), name_, is_daemon_});
         line.send_message(0, order.buffer().bytes(), {}, {});
-        line.send_message(0, request_.buffer().bytes(), request_.take_descriptors(), {});
+        line.send_message(0, request_.buffer().bytes(), descriptors, {});
     } catch (const std::system_error& e) {
         if (e.code() != std::error_code(EPIPE, std::system_category())) {
-            server_.reset();  // which kills it
-            at_ = stage::made;
+            give_back();
             throw;
         }
+    } catch (...) {
+        give_back();
+        throw;
     }
+    at_ = stage::running;
     request_ = encoder();
 }
 
@@ -207,7 +214,7 @@ unique_fd process_state::ask_for_process() {
                     fork_server::instance().note_answer(server_generation_);
                 } else if (event.kind == server_event_kind::started) {
                     pid_ = event.pid;
-                    server_ = std::move(server.socket);
+                    server_ = std::make_shared<unique_fd>(std::move(server.socket));
                     return std::move(ours);
                 } else if (event.kind == server_event_kind::start_failed) {
                     throw std::system_error(event.status, std::system_category(),

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -50,7 +51,7 @@ private:
     stage at_ = stage::made;
     encoder request_;
     pid_t pid_ = 0;
-    unique_fd server_;
+    std::shared_ptr<unique_fd> server_;  // who joins keeps it open
     std::uint64_t server_generation_ = 0;
     int exitcode_ = 0;
 };

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <exception>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -52,16 +53,21 @@ TEST(open_connection, without_descriptors_it_fails_by_name_and_recovers) {
     auto main = []() -> coro<> {
         auto ignore = [](stream_reader, stream_writer) -> coro<> { co_return; };
         const server listening = co_await start_server(ignore, "127.0.0.1", 0);
+        std::exception_ptr failure;  // looked at later: UBSan needs descriptors to look at an object
         {
             const few_descriptors none;
-            std::string text;
             try {
                 co_await open_connection("127.0.0.1", listening.port());
-            } catch (const std::system_error& error) {
-                text = error.what();
-                EXPECT_EQ(error.code(), std::errc::too_many_files_open);
+            } catch (...) {
+                failure = std::current_exception();
             }
-            EXPECT_THAT(text, HasSubstr("127.0.0.1:" + std::to_string(listening.port())));
+        }
+        try {
+            if (failure) std::rethrow_exception(failure);
+            ADD_FAILURE();
+        } catch (const std::system_error& error) {
+            EXPECT_EQ(error.code(), std::errc::too_many_files_open);
+            EXPECT_THAT(error.what(), HasSubstr("127.0.0.1:" + std::to_string(listening.port())));
         }
         const connection peer = co_await open_connection("127.0.0.1", listening.port());
     };

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
+#include <thread>
 #include <vector>
 
 #include "forked_child.hpp"
@@ -73,6 +75,34 @@ TEST(event, shows_what_was_written_before_it_was_set) {
         back.clear();
     }
     EXPECT_EQ(other.wait(), 0);
+}
+
+TEST(event, set_while_it_is_set_is_not_lost_to_one_who_clears_it_and_looks) {
+    constexpr int rounds = 100'000;
+    const event flag;
+    std::atomic<int> data{0};
+    std::atomic<int> round{0};
+    std::atomic<int> done{0};
+    std::thread producer([&] {
+        for (int i = 1; i <= rounds; ++i) {
+            while (round.load(std::memory_order_acquire) != i) std::this_thread::yield();
+            data.store(i, std::memory_order_release);
+            flag.set();
+            done.store(i, std::memory_order_release);
+        }
+    });
+    int lost = 0;
+    for (int i = 1; i <= rounds; ++i) {
+        flag.set();
+        round.store(i, std::memory_order_release);
+        flag.clear();
+        const int seen = data.load(std::memory_order_acquire);
+        while (done.load(std::memory_order_acquire) != i) std::this_thread::yield();
+        if (seen != i && !flag.is_set()) ++lost;  // nobody would look at it again
+        flag.clear();
+    }
+    producer.join();
+    EXPECT_EQ(lost, 0);
 }
 
 TEST(event, sent_to_a_worker_is_the_same_there) {

@@ -68,6 +68,8 @@ public:
     byte_buffer& buffer() noexcept { return buffer_; }
     /// For transports: the descriptors that go with the bytes, in order.
     std::vector<unique_fd> take_descriptors() noexcept { return std::exchange(descriptors_, {}); }
+    /// Takes them back, when they could not be sent.
+    void keep_descriptors(std::vector<unique_fd> descriptors) noexcept { descriptors_ = std::move(descriptors); }
     unsigned& depth() noexcept { return depth_; }
 
 private:

@@ -12,8 +12,9 @@ namespace tercet::multiprocessing {
 
 /// Processes and their threads that hold a lock wait here until another one that holds it notifies them, first come,
 /// first served. A handle: copies are the same condition and the same lock, also one that was sent to a worker. Who
-/// dies while it waits is passed over, and a notification goes to one that is alive. Works with the guards of the
-/// standard library. Any thread.
+/// has died while it waits is passed over. Who dies after it was notified, before it has the lock again, takes that
+/// notification with it: after the death of a process notify once more. Works with the guards of the standard library.
+/// Any thread.
 ///
 ///     std::unique_lock inside(ready);
 ///     ready.wait_for([&] { return count.get_obj() > 0; });
