@@ -1,13 +1,12 @@
 #include "frame.hpp"
 
-#include <tercet/multiprocessing/archive.hpp>
-
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
+
+#include "passed_descriptors.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -15,54 +14,26 @@ namespace {
 
 constexpr std::size_t small_frame = 64U << 10U;
 
-/// Room for the descriptors of a message.
-struct alignas(cmsghdr) control_room {
-    std::array<std::byte, CMSG_SPACE(max_descriptors * sizeof(int))> bytes;
-};
-
-void keep_descriptors(msghdr& message, std::vector<unique_fd>& kept) {
-    for (cmsghdr* head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
-        if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
-        const std::size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        std::array<int, max_descriptors> fds{};
-        std::memcpy(fds.data(), CMSG_DATA(head), count * sizeof(int));
-        std::array<unique_fd, max_descriptors> owned;
-        for (std::size_t i = 0; i < count; ++i) owned[i] = unique_fd(fds[i]);
-        for (std::size_t i = 0; i < count; ++i) kept.push_back(std::move(owned[i]));
-    }
-}
-
 /// Receives bytes, and the descriptors that come with them. As recv().
 ssize_t receive(int socket, std::span<std::byte> room, std::vector<unique_fd>& descriptors) {
-    control_room control;  // not cleared: the kernel says how much of it it has filled
+    passed_descriptors passed;
     iovec part{room.data(), room.size()};
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    message.msg_control = control.bytes.data();
-    message.msg_controllen = control.bytes.size();
+    passed.expect(message);
     const ssize_t count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    if (count >= 0) keep_descriptors(message, descriptors);
+    if (count >= 0) passed_descriptors::keep(message, descriptors);
     return count;
 }
 
 ssize_t send_first(int socket, std::span<const std::byte> bytes, std::span<const unique_fd> descriptors) noexcept {
-    control_room control{};
-    const std::size_t size = descriptors.size() * sizeof(int);
+    passed_descriptors passed;
     iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    message.msg_control = control.bytes.data();
-    message.msg_controllen = CMSG_SPACE(size);
-    cmsghdr* const head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(size);
-    for (std::size_t i = 0; i < descriptors.size(); ++i) {
-        const int fd = descriptors[i].get();
-        std::memcpy(CMSG_DATA(head) + i * sizeof fd, &fd, sizeof fd);
-    }
+    passed.attach(message, descriptors);
     return ::sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 

@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "authentication.hpp"
+#include "bootstrap.hpp"
 #include "descriptor_poll.hpp"
 #include "line_address.hpp"
 
@@ -57,6 +58,7 @@ listener::listener(std::string address, listener_options options)
     struct stat file {};
     if (has_file && ::lstat(address_.c_str(), &file) == 0) {
         file_ = address_;
+        file_generation_ = process_generation();
         file_device_ = file.st_dev;
         file_number_ = file.st_ino;
     }
@@ -74,6 +76,7 @@ listener::listener(listener&& other) noexcept
       address_(std::move(other.address_)),
       options_(std::move(other.options_)),
       file_(std::exchange(other.file_, {})),
+      file_generation_(other.file_generation_),
       file_device_(other.file_device_),
       file_number_(other.file_number_) {}
 
@@ -83,6 +86,7 @@ listener& listener::operator=(listener&& other) noexcept {
     address_ = std::move(other.address_);
     options_ = std::move(other.options_);
     file_ = std::exchange(other.file_, {});
+    file_generation_ = other.file_generation_;
     file_device_ = other.file_device_;
     file_number_ = other.file_number_;
     return *this;
@@ -125,8 +129,9 @@ int listener::fileno() const {
 void listener::close() noexcept {
     if (!socket_) return;
     struct stat file {};
-    if (!file_.empty() && ::lstat(file_.c_str(), &file) == 0 && file.st_dev == file_device_ &&
-        file.st_ino == file_number_)
+    // The file belongs to the process that has made it, not to its forked copies.
+    if (!file_.empty() && file_generation_ == process_generation() && ::lstat(file_.c_str(), &file) == 0 &&
+        file.st_dev == file_device_ && file.st_ino == file_number_)
         ::unlink(file_.c_str());
     file_.clear();
     socket_.reset();

@@ -37,6 +37,8 @@
 #include <system_error>
 #include <utility>
 
+#include "robust_mutex.hpp"
+
 namespace tercet::multiprocessing {
 
 namespace {
@@ -47,6 +49,8 @@ constexpr std::uint64_t expected_magic = 0x5443'4c4f'4731;
 constexpr std::uint64_t far = 1U << 20U;
 /// How much of a message is read together with its head.
 constexpr std::size_t read_ahead = 4'096;
+/// How long a call without time waits for another one, which needs no more than it takes to copy an item.
+constexpr std::chrono::seconds patience{1};
 
 struct record_head {
     std::uint64_t size = 0;
@@ -98,7 +102,7 @@ struct message_log::header {
     std::uint64_t magic = expected_magic;
     std::uint64_t type = 0;
     std::uint64_t maxsize = 0;
-    pthread_mutex_t mutex{};
+    robust_mutex mutex{};
     std::array<span_of_file, 2> spans{};
     std::atomic<std::uint32_t> selected{0};
     std::uint64_t given_back = 0;  ///< the pages before this place; only a hint
@@ -115,24 +119,27 @@ struct message_log::header {
 /// Holds the mutex of a log.
 class message_log::guard {
 public:
-    explicit guard(message_log& log) : log_(log) { lock(); }
+    explicit guard(message_log& log) : log_(log) {}
     guard(const guard&) = delete;
     guard& operator=(const guard&) = delete;
     ~guard() { unlock(); }
 
-    void lock() {
-        const int error = ::pthread_mutex_lock(&log_.head_->mutex);
-        if (error == EOWNERDEAD) {
-            log_.recover();
-            ::pthread_mutex_consistent(&log_.head_->mutex);
-        } else if (error != 0) {
-            std::terminate();  // the memory was written over
-        }
+    /// False: it was not free by `deadline`, nor in the time that who has it may need. Throws `std::system_error`.
+    bool lock(clock::time_point deadline = clock::time_point::max()) {
+        robust_mutex& mutex = log_.head_->mutex;
+        auto how = mutex.try_lock();
+        if (how == robust_mutex::outcome::busy) how = mutex.lock(std::max(deadline, clock::now() + patience));
+        if (how == robust_mutex::outcome::recovered) log_.recover();
+        is_held_ = how != robust_mutex::outcome::busy;
+        return is_held_;
     }
-    void unlock() noexcept { ::pthread_mutex_unlock(&log_.head_->mutex); }
+    void unlock() noexcept {
+        if (std::exchange(is_held_, false)) log_.head_->mutex.unlock();
+    }
 
 private:
     message_log& log_;
+    bool is_held_ = false;
 };
 
 message_log::message_log(std::size_t maxsize, std::uint64_t type)
@@ -151,12 +158,7 @@ message_log::message_log(std::size_t maxsize, std::uint64_t type)
     new (head_) header;
     head_->type = type;
     head_->maxsize = maxsize;
-    pthread_mutexattr_t attributes;
-    ::pthread_mutexattr_init(&attributes);
-    ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    ::pthread_mutex_init(&head_->mutex, &attributes);
-    ::pthread_mutexattr_destroy(&attributes);
+    head_->mutex.initialise();
 }
 
 message_log::message_log(unique_fd memory, std::uint64_t type) : memory_(std::move(memory)) {
@@ -189,10 +191,11 @@ void message_log::recover() noexcept {
         return;
     }
     bool is_first = true;
-    while (position < tail) {
+    while (position < tail && tail - position >= sizeof(record_head)) {
         record_head record;
         if (::pread(memory_.get(), &record, sizeof record, static_cast<off_t>(header_size + position)) != sizeof record)
             return;
+        if (record.size > tail - position - sizeof record) return;  // the memory was written over
         if (std::exchange(is_first, false)) head_->taken = record.number;
         head_->put = record.number + 1;
         position += sizeof record + record.size;
@@ -206,7 +209,7 @@ bool message_log::wait(guard& lock, waiting_place& place, clock::time_point dead
     ++place.sleepers;
     lock.unlock();
     futex_wait(place.count, seen, deadline, futex_scope::shared);
-    lock.lock();
+    if (!lock.lock(deadline)) return false;  // `sleepers` stays too high
     --place.sleepers;
     return true;
 }
@@ -220,6 +223,7 @@ void message_log::wake(waiting_place& place) noexcept {
 message_log::outcome message_log::put(std::span<const std::byte> message, clock::time_point deadline,
                                       const std::atomic<bool>& is_closed) {
     guard lock(*this);
+    if (!lock.lock(deadline)) return outcome::timed_out;
     while (head_->put - head_->taken >= head_->maxsize) {
         if (is_closed.load(std::memory_order_acquire)) return outcome::closed;
         if (!wait(lock, head_->room, deadline)) return outcome::timed_out;
@@ -241,6 +245,7 @@ message_log::outcome message_log::put(std::span<const std::byte> message, clock:
 message_log::outcome message_log::get(byte_buffer& message, clock::time_point deadline,
                                       const std::atomic<bool>& is_closed) {
     guard lock(*this);
+    if (!lock.lock(deadline)) return outcome::timed_out;
     while (head_->put == head_->taken) {
         if (is_closed.load(std::memory_order_acquire)) return outcome::closed;
         if (!wait(lock, head_->messages, deadline)) return outcome::timed_out;
@@ -248,7 +253,9 @@ message_log::outcome message_log::get(byte_buffer& message, clock::time_point de
     if (is_closed.load(std::memory_order_acquire)) return outcome::closed;
     span_of_file& span = head_->span();
     const std::uint64_t head = span.head.load(std::memory_order_relaxed);
-    const std::uint64_t there = span.tail.load(std::memory_order_relaxed) - head;
+    const std::uint64_t tail = span.tail.load(std::memory_order_relaxed);
+    if (tail < head || tail - head < sizeof(record_head)) throw decode_error("queue: get: its memory was overwritten");
+    const std::uint64_t there = tail - head;
     std::array<std::byte, sizeof(record_head) + read_ahead> start;
     const std::size_t count = read_at(memory_.get(), start.data(), sizeof(record_head),
                                       static_cast<std::size_t>(std::min<std::uint64_t>(start.size(), there)), head);
@@ -290,7 +297,8 @@ void message_log::use_again() noexcept {
 }
 
 bool message_log::done_with_one() {
-    const guard lock(*this);
+    guard lock(*this);
+    lock.lock();
     if (head_->done == head_->put) return false;
     if (head_->done + 1 == head_->put) wake(head_->all_done);
     ++head_->done;
@@ -299,6 +307,7 @@ bool message_log::done_with_one() {
 
 message_log::outcome message_log::join(clock::time_point deadline, const std::atomic<bool>& is_closed) {
     guard lock(*this);
+    if (!lock.lock(deadline)) return outcome::timed_out;
     while (head_->done != head_->put) {
         if (is_closed.load(std::memory_order_acquire)) return outcome::closed;
         if (!wait(lock, head_->all_done, deadline)) return outcome::timed_out;
@@ -307,15 +316,23 @@ message_log::outcome message_log::join(clock::time_point deadline, const std::at
 }
 
 std::size_t message_log::size() {
-    const guard lock(*this);
+    guard lock(*this);
+    lock.lock();
     return static_cast<std::size_t>(head_->put - head_->taken);
 }
 
 std::size_t message_log::maxsize() const noexcept { return static_cast<std::size_t>(head_->maxsize); }
 
 void message_log::wake_all() noexcept {
-    const guard lock(*this);
-    for (auto* const place : {&head_->messages, &head_->room, &head_->all_done}) wake(*place);
+    guard lock(*this);
+    try {
+        lock.lock(clock::time_point::min());  // without it, after a while: who has it may have been stopped
+    } catch (const std::system_error&) {      // NOLINT(bugprone-empty-catch): the memory was written over
+    }
+    for (auto* const place : {&head_->messages, &head_->room, &head_->all_done}) {
+        place->count.fetch_add(1, std::memory_order_relaxed);
+        futex_wake(place->count, std::numeric_limits<int>::max(), futex_scope::shared);
+    }
 }
 
 }  // namespace tercet::multiprocessing

@@ -3,8 +3,6 @@
 #include <tercet/multiprocessing/byte_buffer.hpp>
 #include <tercet/multiprocessing/unique_fd.hpp>
 
-#include <pthread.h>
-
 #include <array>
 #include <atomic>
 #include <chrono>

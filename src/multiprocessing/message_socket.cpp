@@ -7,8 +7,6 @@
 
 #include "message_socket.hpp"
 
-#include <tercet/multiprocessing/archive.hpp>
-
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,28 +14,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "passed_descriptors.hpp"
+
 namespace tercet::multiprocessing {
 
 namespace {
 
 constexpr std::size_t first_room = 64U << 10U;
-
-/// Room for the descriptors of a message.
-struct alignas(cmsghdr) control_room {
-    std::array<std::byte, CMSG_SPACE(max_descriptors * sizeof(int))> bytes;
-};
-
-void keep_descriptors(msghdr& message, std::vector<unique_fd>& kept) {
-    for (cmsghdr* head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
-        if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
-        const std::size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        std::array<int, max_descriptors> fds{};
-        std::memcpy(fds.data(), CMSG_DATA(head), count * sizeof(int));
-        std::array<unique_fd, max_descriptors> owned;
-        for (std::size_t i = 0; i < count; ++i) owned[i] = unique_fd(fds[i]);
-        for (std::size_t i = 0; i < count; ++i) kept.push_back(std::move(owned[i]));
-    }
-}
 
 message_status status_of_error() noexcept {
     if (errno == EAGAIN || errno == EWOULDBLOCK) return message_status::blocked;
@@ -64,21 +47,8 @@ message_status message_writer::write(int socket) noexcept {
         const std::size_t skipped = std::max(sent_, sizeof head_) - sizeof head_;
         if (skipped < bytes_.size())
             parts[message.msg_iovlen++] = {const_cast<std::byte*>(bytes_.data()) + skipped, bytes_.size() - skipped};
-        control_room control;
-        if (sent_ == 0 && !descriptors_.empty()) {
-            const std::size_t size = descriptors_.size() * sizeof(int);
-            control = {};
-            message.msg_control = control.bytes.data();
-            message.msg_controllen = CMSG_SPACE(size);
-            cmsghdr* const head = CMSG_FIRSTHDR(&message);
-            head->cmsg_level = SOL_SOCKET;
-            head->cmsg_type = SCM_RIGHTS;
-            head->cmsg_len = CMSG_LEN(size);
-            for (std::size_t i = 0; i < descriptors_.size(); ++i) {
-                const int fd = descriptors_[i].get();
-                std::memcpy(CMSG_DATA(head) + i * sizeof fd, &fd, sizeof fd);
-            }
-        }
+        passed_descriptors passed;
+        if (sent_ == 0) passed.attach(message, descriptors_);
         const ssize_t count = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count >= 0)
             sent_ += static_cast<std::size_t>(count);
@@ -117,17 +87,18 @@ message_status message_reader::read(int socket, std::size_t max_size) {
 
 message_status message_reader::read_head(int socket) {
     while (received_ < sizeof head_) {
-        control_room control;  // not cleared: the kernel says how much of it it has filled
+        passed_descriptors passed;
         iovec part{reinterpret_cast<char*>(&head_) + received_, sizeof head_ - received_};
         msghdr message{};
         message.msg_iov = &part;
         message.msg_iovlen = 1;
-        message.msg_control = control.bytes.data();
-        message.msg_controllen = control.bytes.size();
+        passed.expect(message);
         const ssize_t count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (count == 0) return message_status::closed;
         if (count > 0) {
-            keep_descriptors(message, descriptors_);
+            passed_descriptors::keep(message, descriptors_);
+            if (descriptors_.size() > max_descriptors)
+                return malformed("more file descriptors than may come with a message");
             received_ += static_cast<std::size_t>(count);
         } else if (errno != EINTR) {
             return status_of_error();

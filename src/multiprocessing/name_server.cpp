@@ -25,6 +25,7 @@
 #include <system_error>
 #include <utility>
 
+#include "detached_thread.hpp"
 #include "socket.hpp"
 
 namespace tercet::multiprocessing {
@@ -170,18 +171,7 @@ unique_fd name_server::find(const std::string& name) {
 void name_server::unlink(const std::string& name) { ask("unlink", name, nullptr); }
 
 void name_server::start_thread() {
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_t attributes;
-    ::pthread_attr_init(&attributes);
-    ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_t thread{};
-    const int error = ::pthread_create(&thread, &attributes, &run, this);
-    ::pthread_attr_destroy(&attributes);
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (error != 0) throw std::system_error(error, std::system_category(), "pthread_create");
+    start_detached_thread(&run, this);
     runs_ = true;
 }
 

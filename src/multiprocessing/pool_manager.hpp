@@ -59,6 +59,7 @@ private:
     };
 
     static constexpr std::chrono::milliseconds look_every{1};  ///< at workers that have several tasks
+    static constexpr std::chrono::seconds patience{5};         ///< with workers that were told to leave
 
     // The pool's thread.
     void turn(lock_type& lock);
@@ -81,6 +82,10 @@ private:
     void note_if_idle(worker_channel& worker);
     bool retry(remote_task& task);
     void end_task(remote_task& task, std::exception_ptr failure, const char* expiry_text = nullptr) noexcept;
+    /// Why a task that no worker has is over.
+    static const char* reason_of_expiry(const remote_task& task) {
+        return task.limits->has_begun ? "took longer than it may" : "had not begun in time";
+    }
     remote_task* take_first(worker_channel& worker) noexcept;
     void fail_tasks(worker_channel& worker, const std::string& how, int signal, int exit_code);
     bool needs_own_thread() const noexcept;

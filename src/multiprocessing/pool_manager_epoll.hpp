@@ -1,7 +1,5 @@
 #pragma once
 
-#include <tercet/multiprocessing/remote_task.hpp>
-
 #include <sys/epoll.h>
 
 #include <chrono>
@@ -16,18 +14,10 @@ inline constexpr std::uint64_t server_tag = 1;
 inline constexpr std::uint64_t bell_tag = 2;
 inline constexpr std::uint64_t first_worker_id = 3;
 
-/// How long the pool waits for workers that were told to leave.
-inline constexpr std::chrono::seconds patience{5};
-
 /// Throws `std::system_error`.
 void watch_fd(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t tag);
 
 /// Waits for events at most `limit`; less than 0: for ever. Returns how many came.
 int wait_for_fds(int epoll, std::span<epoll_event> events, std::chrono::nanoseconds limit) noexcept;
-
-/// Why a task that no worker has is over.
-inline const char* reason_of_expiry(const remote_task& task) {
-    return task.limits->has_begun ? "took longer than it may" : "had not begun in time";
-}
 
 }  // namespace tercet::multiprocessing

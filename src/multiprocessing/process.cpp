@@ -74,16 +74,20 @@ std::string next_name() {
 void end_all() noexcept {
     try {
         const auto left = alive();
-        for (const auto& each : left)
-            if (each->daemon()) each->send_signal(SIGTERM, "terminate");
+        const auto for_each = [&left](bool daemons, auto does) {
+            for (const auto& each : left) try {
+                    if (each->daemon() == daemons) does(*each);
+                } catch (...) {  // NOLINT(bugprone-empty-catch): closed meanwhile; the others count nevertheless
+                }
+        };
+        for_each(true, [](process_state& daemon) { daemon.send_signal(SIGTERM, "terminate"); });
         const auto daemons_end = std::chrono::steady_clock::now() + daemon_patience;
-        for (const auto& each : left)
-            if (!each->daemon()) each->join({});
-        for (const auto& each : left)
-            if (each->daemon())
-                each->join(std::max<std::chrono::steady_clock::duration>(daemons_end - std::chrono::steady_clock::now(),
-                                                                         std::chrono::nanoseconds(0)));
-    } catch (...) {  // NOLINT(bugprone-empty-catch): closed meanwhile, or no memory; what is left ends with us
+        for_each(false, [](process_state& each) { each.join({}); });
+        for_each(true, [daemons_end](process_state& daemon) {
+            const auto left_to_them = daemons_end - std::chrono::steady_clock::now();
+            daemon.join(std::max<std::chrono::steady_clock::duration>(left_to_them, std::chrono::nanoseconds(0)));
+        });
+    } catch (...) {  // NOLINT(bugprone-empty-catch): no memory; what is left ends with us
     }
 }
 

@@ -1,18 +1,23 @@
 // The number of items, then a slot for each, then the strings. Nothing that stands there is trusted: another process
-// may have written it.
+// may have written it. A slot says that it is being written while that is so, and the last store is of what it holds
+// from then on: a process that is killed in between leaves an item that is known to be lost, and no mixture.
 
 #include <tercet/multiprocessing/shareable_list.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <stdexcept>
 
 namespace tercet::multiprocessing {
 
 struct shareable_list::slot {
+    static constexpr std::uint64_t is_being_written = std::numeric_limits<std::uint64_t>::max();
+
     std::uint64_t start;     ///< of the room for a string
     std::uint64_t capacity;  ///< its size
     std::uint64_t kind;      ///< which alternative
@@ -94,6 +99,9 @@ shareable_list::item shareable_list::read(std::size_t index) const {
             const std::byte* const text = place_of(where, where.start, where.content);
             return std::string(reinterpret_cast<const char*>(text), static_cast<std::size_t>(where.content));
         }
+        case slot::is_being_written:
+            throw decode_error(fmt::format(
+                "shareable_list: item {} is lost: a process was killed while it set it; set it again", index));
         default:
             throw decode_error("shareable_list: its memory was overwritten");
     }
@@ -108,13 +116,16 @@ void shareable_list::set(std::size_t index, const item& next) const {
     const std::lock_guard guard(memory_);
     slot& mine = slot_at(index);
     std::uint64_t content = 0;
+    const std::atomic_ref kind(mine.kind);
     if (const auto* const text = std::get_if<std::string>(&next)) {
         if (text->size() > mine.capacity)
             throw std::length_error(
                 fmt::format("shareable_list: a string of {} bytes for item {}, which has room for {}", text->size(),
                             index, mine.capacity));
         content = text->size();
-        std::memcpy(place_of(mine, mine.start, content), text->data(), text->size());
+        std::byte* const place = place_of(mine, mine.start, content);
+        kind.store(slot::is_being_written, std::memory_order_seq_cst);
+        std::memcpy(place, text->data(), text->size());
     } else if (const auto* const truth = std::get_if<bool>(&next)) {
         content = *truth ? 1 : 0;
     } else if (const auto* const whole = std::get_if<std::int64_t>(&next)) {
@@ -122,8 +133,9 @@ void shareable_list::set(std::size_t index, const item& next) const {
     } else if (const auto* const real = std::get_if<double>(&next)) {
         content = bits_of<std::uint64_t>(*real);
     }
-    mine.content = content;
-    mine.kind = next.index();
+    kind.store(slot::is_being_written, std::memory_order_seq_cst);
+    std::atomic_ref(mine.content).store(content, std::memory_order_release);
+    kind.store(next.index(), std::memory_order_release);
 }
 
 std::vector<shareable_list::item> shareable_list::items() const {

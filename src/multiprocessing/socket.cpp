@@ -10,8 +10,11 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <span>
 #include <system_error>
+#include <vector>
+
+#include "passed_descriptors.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -50,22 +53,14 @@ void set_nonblocking(int fd) {
 }
 
 io_status send_record(int socket, const void* record, std::size_t size, int passed_fd) {
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    passed_descriptors passed;
     std::size_t sent = 0;
     while (sent < size) {
         iovec part{const_cast<char*>(static_cast<const char*>(record)) + sent, size - sent};
         msghdr message{};
         message.msg_iov = &part;
         message.msg_iovlen = 1;
-        if (passed_fd >= 0 && sent == 0) {
-            message.msg_control = control.data();
-            message.msg_controllen = control.size();
-            cmsghdr* const head = CMSG_FIRSTHDR(&message);
-            head->cmsg_level = SOL_SOCKET;
-            head->cmsg_type = SCM_RIGHTS;
-            head->cmsg_len = CMSG_LEN(sizeof(int));
-            std::memcpy(CMSG_DATA(head), &passed_fd, sizeof passed_fd);
-        }
+        if (passed_fd >= 0 && sent == 0) passed.attach(message, std::span(&passed_fd, 1));
         const ssize_t count = ::sendmsg(socket, &message, MSG_NOSIGNAL);
         if (count >= 0) {
             sent += static_cast<std::size_t>(count);
@@ -82,23 +77,18 @@ io_status send_record(int socket, const void* record, std::size_t size, int pass
 io_status receive_record(int socket, void* record, std::size_t size, unique_fd* passed_fd) {
     std::size_t received = 0;
     while (received < size) {
-        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+        passed_descriptors passed;
         iovec part{static_cast<char*>(record) + received, size - received};
         msghdr message{};
         message.msg_iov = &part;
         message.msg_iovlen = 1;
-        message.msg_control = control.data();
-        message.msg_controllen = control.size();
+        passed.expect(message);
         const ssize_t count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
         if (count > 0) {
             received += static_cast<std::size_t>(count);
-            for (cmsghdr* head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
-                if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
-                int fd = -1;
-                std::memcpy(&fd, CMSG_DATA(head), sizeof fd);
-                unique_fd owned(fd);
-                if (passed_fd) *passed_fd = std::move(owned);
-            }
+            std::vector<unique_fd> kept;
+            passed_descriptors::keep(message, kept);
+            if (passed_fd && !kept.empty()) *passed_fd = std::move(kept.back());
         } else if (count == 0) {
             return io_status::closed;
         } else if (errno == EAGAIN) {

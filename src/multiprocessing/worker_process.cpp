@@ -12,9 +12,7 @@
 #include <tercet/multiprocessing/remote_exception.hpp>
 
 #include <fmt/format.h>
-#include <limits.h>
 #include <poll.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -30,6 +28,7 @@
 #include <system_error>
 #include <vector>
 
+#include "detached_thread.hpp"
 #include "end_process.hpp"
 #include "frame.hpp"
 #include "message_ring.hpp"
@@ -52,22 +51,7 @@ void* watch(void* argument) {
     end_process(1);
 }
 
-/// Starts the watcher, with all signals blocked, so that handlers of the program run on the main thread.
-void start_watcher(const lifelines& watched) {
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_t attributes;
-    ::pthread_attr_init(&attributes);
-    ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    ::pthread_attr_setstacksize(&attributes, std::size_t{256} << 10U);
-    pthread_t thread{};
-    const int error = ::pthread_create(&thread, &attributes, &watch, const_cast<lifelines*>(&watched));
-    ::pthread_attr_destroy(&attributes);
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (error != 0) throw std::system_error(error, std::system_category(), "pthread_create");
-}
+constexpr std::size_t watcher_stack = std::size_t{256} << 10U;
 
 void flush_output() noexcept {
     try {
@@ -114,7 +98,7 @@ private:
     bool initialize(std::span<unique_fd> descriptors) {
         bool is_ready = false;
         auto kind = answer(frame_kind::ready, [&](encoder&) {
-            start_watcher(lifelines_);
+            start_detached_thread(&watch, &lifelines_, watcher_stack);
             if (!reader_.payload().empty()) {
                 decoder in(reader_.payload(), descriptors);
                 encoder ignored;

@@ -79,18 +79,38 @@ TEST(killed_owners, leave_no_free_permit_unseen) {
 
 TEST(killed_owners, do_not_take_the_notifications_of_others) {
     const condition ready;
-    kill_at_random(
-        150,
-        [&] {
-            const std::lock_guard inside(ready);
-            ready.notify();
-            ready.wait(1ms);
-        },
-        [&] {
-            const std::lock_guard inside(ready);
-            ready.notify();
-            return ready.wait(20s);
+    const semaphore waiting(0);
+    const semaphore awake(0);
+    std::vector<forked_child> children;
+    const auto start = [&] {
+        children.emplace_back([&]() -> int {
+            for (;;) {
+                {
+                    const std::lock_guard inside(ready);
+                    waiting.release();
+                    ready.wait();
+                }
+                awake.release();
+            }
         });
+        // Who has said so has the lock until it waits.
+        ASSERT_TRUE(waiting.acquire(20s));
+    };
+    for (int i = 0; i < 3; ++i) start();
+    for (int round = 0; round < 50; ++round) {
+        {
+            const std::lock_guard inside(ready);  // all wait now
+        }
+        children.front().kill();
+        children.erase(children.begin());
+        {
+            const std::lock_guard inside(ready);
+            ready.notify();
+        }
+        ASSERT_TRUE(awake.acquire(20s)) << "round " << round;
+        ASSERT_TRUE(waiting.acquire(20s));
+        start();
+    }
 }
 
 TEST(killed_owners, leave_an_event_that_works) {

@@ -21,6 +21,7 @@
 #include <thread>
 #include <utility>
 
+#include "forked_child.hpp"
 #include "process_probe.hpp"
 #include "signal_storm.hpp"
 #include "temporary_folder.hpp"
@@ -64,6 +65,20 @@ TEST(listener, its_socket_file_goes_with_it_unless_it_was_replaced) {
         std::ofstream(path) << "another's";
     }
     EXPECT_TRUE(std::filesystem::exists(path));
+}
+
+TEST(listener, a_forked_copy_that_closes_it_leaves_the_socket_file) {
+    const temporary_folder folder;
+    const auto path = folder.path() / "socket";
+    listener server(path.string());
+    forked_child copy([&] {
+        server.close();
+        return 0;
+    });
+    EXPECT_EQ(copy.wait(), 0);
+    EXPECT_TRUE(std::filesystem::exists(path));
+    server.close();
+    EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 TEST(listener, an_address_can_be_used_again_at_once) {

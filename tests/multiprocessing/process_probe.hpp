@@ -98,17 +98,20 @@ inline std::size_t open_fds(pid_t pid = 0) {
     return count;
 }
 
-/// Returns when a process waits for something, so that it has done all that it was asked for.
-inline void wait_until_asleep(pid_t pid) {
+/// Returns when a process is in that state of ps(1).
+inline void wait_until_state(pid_t pid, char wanted) {
     const std::string path = "/proc/" + std::to_string(pid) + "/stat";
     for (;;) {
         const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "r"), &std::fclose);
         char state = 0;
         if (!file || std::fscanf(file.get(), "%*d (%*[^)]) %c", &state) != 1) throw std::runtime_error(path);
-        if (state == 'S') return;
+        if (state == wanted) return;
         std::this_thread::yield();
     }
 }
+
+/// Returns when a process waits for something, so that it has done all that it was asked for.
+inline void wait_until_asleep(pid_t pid) { wait_until_state(pid, 'S'); }
 
 /// Stops a child of this process, and returns when it stands still.
 inline void stop_child(pid_t pid) {

@@ -185,6 +185,28 @@ TEST(queue, who_waits_gets_the_item_of_a_process_that_was_killed_while_putting_i
     child.join();
 }
 
+/// Stops in the middle of putting an item.
+void stop_in_put(queue<int> items) {
+    message_log::at_step = [](message_log::step at) {
+        if (at == message_log::step::put_before) ::raise(SIGSTOP);
+    };
+    items.put(5);
+}
+
+TEST(queue, a_process_that_is_stopped_in_a_call_holds_nobody_up_for_longer_than_a_second) {
+    auto items = queue<int>::unbounded();
+    process child(stop_in_put, items);
+    child.start();
+    wait_until_state(*child.pid(), 'T');
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_THROW(items.get_nowait(), queue_empty);
+    EXPECT_THROW(items.put(6, 10ms), queue_full);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+    ::kill(*child.pid(), SIGCONT);
+    EXPECT_EQ(items.get(30s), 5);
+    EXPECT_TRUE(child.join(30s));
+}
+
 TEST(queue, random_kills_neither_wedge_it_nor_spoil_items) {
     auto items = queue<std::vector<int>>::unbounded();
     for (int round = 0; round < 30; ++round) {

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -53,6 +54,7 @@ private:
     std::string address_;
     listener_options options_;
     std::string file_;  ///< of the socket, to be removed while it is still this one
+    std::uint64_t file_generation_ = 0;
     dev_t file_device_ = 0;
     ino_t file_number_ = 0;
 };

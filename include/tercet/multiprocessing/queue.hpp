@@ -15,7 +15,8 @@ namespace tercet::multiprocessing {
 /// there until they are taken or the last handle has gone. It travels as an argument or over a connection, and is the
 /// same queue there. Items are copied in and out; there is no thread behind it, so what `put` has returned from is in
 /// the queue, and a process may be joined before its results are taken. A process that is killed in the middle of a
-/// call leaves the queue whole: its item is there, or not at all.
+/// call leaves the queue whole: its item is there, or not at all. One that is stopped there holds up the others: up to
+/// a second beyond their time limits.
 ///
 ///     queue<result> results(100);
 ///     process worker(compute, results);  worker.start();
