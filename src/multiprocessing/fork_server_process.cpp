@@ -189,10 +189,7 @@ void fork_server_process::serve(const std::shared_ptr<client>& pool) {
             case server_request_kind::start_process:
                 start(pool, request, std::move(passed));
                 break;
-            case server_request_kind::kill_worker:
-                send_signal(*pool, request.worker, SIGKILL);
-                break;
-            case server_request_kind::signal_process:
+            case server_request_kind::send_signal:
                 send_signal(*pool, request.worker, static_cast<int>(request.signal));
                 break;
             case server_request_kind::report_usage: {

@@ -10,10 +10,9 @@ inline constexpr int inherited_parent_fd = 4;   ///< a pidfd of the parent
 
 enum class server_request_kind : std::uint32_t {
     start_worker,  ///< comes with the worker's end of its socket
-    kill_worker,
     report_usage,
-    start_process,   ///< a `process`: comes with its end of the socket over which it gets its call
-    signal_process,  ///< sends it `signal`
+    start_process,  ///< a `process`: comes with its end of the socket over which it gets its call
+    send_signal,    ///< sends `signal` to a worker or a process
 };
 
 /// From a pool to the fork server.

@@ -27,7 +27,8 @@
 // Callbacks run on the pool's thread only: another thread that reads answers hands them over (ended_callbacks_), as it
 // does with tasks that ended otherwise (ended_).
 //
-// The answers of workers are in pool_manager_answers.cpp, their start and their end in pool_manager_workers.cpp.
+// The answers of workers are in pool_manager_answers.cpp, their start and their end in pool_manager_workers.cpp, how
+// many there are and how long they stay in pool_manager_lives.cpp.
 
 #include "pool_manager.hpp"
 
@@ -62,13 +63,14 @@ unique_fd make_eventfd() {
 
 }  // namespace
 
-pool_manager::pool_manager(const process_pool_options& options, task_queue& queue, pool_report& report)
+pool_manager::pool_manager(const process_pool_options& options, std::size_t max_workers, task_queue& queue,
+                           pool_report& report)
     : options_(options),
       queue_(queue),
       report_(report),
-      max_workers_(options.max_workers),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       bell_(make_eventfd()),
+      max_workers_(max_workers),
       next_id_(first_worker_id) {
     if (!epoll_) throw std::system_error(errno, std::system_category(), "process_pool_executor: epoll_create1");
     watch_fd(epoll_.get(), EPOLL_CTL_ADD, queue_.wake_fd(), EPOLLIN, queue_tag);
@@ -106,11 +108,17 @@ void pool_manager::run() noexcept {
 void pool_manager::turn(lock_type& lock) {
     handle_timeouts();
     end_expired();
+    if (is_ended_by_user_) {
+        auto waiting = queue_.take_all();
+        while (remote_task* const task = waiting.pop()) end_task(*task, nullptr);
+    }
     if (queue_.size() != 0 && std::exchange(is_leaving_, false)) leave_deadline_ = clock::time_point::max();
     take_back_stuck();
     assign_tasks();
+    retire_idle();
+    check_memory();
     start_workers();
-    request_kills();
+    send_due_signals();
     if (queue_.is_closed() && queue_.size() == 0) leave();
     finish_ended(lock);
 }
@@ -120,13 +128,13 @@ void pool_manager::wait_for_events(lock_type& lock) {
     is_streaming_ = answers >= stream_from;
     if (!is_streaming_ && (answers != 0 || !ask_for_bells())) return;  // there may be something to do now
 
-    auto until = std::min(leave_deadline_, queue_.next_deadline());
+    auto until = std::min({leave_deadline_, queue_.next_deadline(), next_look_at_lives()});
     const auto now = clock::now();
-    if (queue_.size() != 0 && next_start_ > now) until = std::min(until, next_start_);
+    if ((queue_.size() != 0 || active() < wanted_workers()) && next_start_ > now) until = std::min(until, next_start_);
     if (queue_.size() != 0 && !idle_.empty()) until = std::min<clock::time_point>(until, now + look_every);
     for (const auto& [id, worker] : workers_) {
         if (!worker->is_being_read) until = std::min(until, worker->deadline);
-        if (worker->is_kill_due) until = std::min(until, now + 10ms);
+        if (worker->due_signal != 0) until = std::min(until, now + 10ms);
         if (worker->task_count > 1) {  // less and less often, the longer it is busy with one
             const auto since = std::clamp<clock::duration>(now - worker->last_answer, look_every, look_at_least_every);
             until = std::min(until, now + since);
@@ -210,6 +218,7 @@ void pool_manager::handle_timeouts() {
             end_task(*task, nullptr, "took longer than it may; its worker is killed and replaced");
             continue;
         }
+        if (worker->at == stage::leaving) condemn(*worker, "it did not leave when it was told to");
         if (worker->at != stage::starting) continue;
         if (!has_hello_) {
             fork_server::instance().give_up(server_.generation);

@@ -3,6 +3,7 @@
 #include <tercet/futures/adaptive_spin.hpp>
 #include <tercet/multiprocessing/process_pool_executor.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -30,7 +31,7 @@ struct pool_report {
 class pool_manager {
 public:
     /// Throws `std::system_error`.
-    pool_manager(const process_pool_options& options, task_queue& queue, pool_report& report);
+    pool_manager(const process_pool_options& options, std::size_t max_workers, task_queue& queue, pool_report& report);
 
     /// Works until the queue is closed and empty and all workers are gone. On a thread of its own.
     void run() noexcept;
@@ -41,6 +42,14 @@ public:
     /// Reads the answers of the worker that has `task`, until the task is over or `deadline` passes, unless another
     /// thread does that. Returns whether the task is over. Any thread but the pool's.
     bool drive(remote_task& task, std::chrono::steady_clock::time_point deadline) noexcept;
+
+    // The same for the executor's functions of these names. Any thread.
+    void resize(std::size_t max_workers);
+    void warm_up();
+    bool cancel_running(remote_task& task);
+    process_pool_statistics statistics();
+    /// Sends the signal to all workers, and cancels what is put back into the closed queue.
+    void end_workers(int signal);
 
 private:
     using clock = std::chrono::steady_clock;
@@ -60,6 +69,7 @@ private:
 
     static constexpr std::chrono::milliseconds look_every{1};  ///< at workers that have several tasks
     static constexpr std::chrono::seconds patience{5};         ///< with workers that were told to leave
+    static constexpr std::chrono::milliseconds memory_look_every{50};
 
     // The pool's thread.
     void turn(lock_type& lock);
@@ -80,6 +90,7 @@ private:
     void take_back_stuck();
     void take_back(worker_channel& worker);
     void note_if_idle(worker_channel& worker);
+    void note_wait(const remote_task& task) noexcept;
     bool retry(remote_task& task);
     void end_task(remote_task& task, std::exception_ptr failure, const char* expiry_text = nullptr) noexcept;
     /// Why a task that no worker has is over.
@@ -88,7 +99,19 @@ private:
     }
     remote_task* take_first(worker_channel& worker) noexcept;
     void fail_tasks(worker_channel& worker, const std::string& how, int signal, int exit_code);
+    static std::exception_ptr death_of(const worker_channel& worker, const remote_task& task, const std::string& how,
+                                       int signal, int exit_code) noexcept;
     bool needs_own_thread() const noexcept;
+
+    // How many workers there are, and for how long.
+    std::size_t active() const noexcept { return starting_ + ready_; }
+    std::size_t wanted_workers() const noexcept;
+    void make_idle(worker_channel& worker);
+    void retire(worker_channel& worker);
+    void retire_idle();
+    void check_memory();
+    void doom(worker_channel& worker, int signal, std::string verdict);
+    clock::time_point next_look_at_lives() const noexcept;
 
     // Workers.
     std::size_t start_workers();
@@ -97,7 +120,7 @@ private:
     bool may_start_worker() const;
     void leave();
     void condemn(worker_channel& worker, std::string_view verdict) noexcept;
-    void request_kills();
+    void send_due_signals();
     void watch(worker_channel& worker, bool for_room) noexcept;
     void note_start_failure(std::string reason);
     void break_down(const std::string& reason);
@@ -132,12 +155,20 @@ private:
     const process_pool_options& options_;
     task_queue& queue_;
     pool_report& report_;
-    const std::size_t max_workers_;
     byte_buffer initialize_frame_;
     unique_fd epoll_;
     unique_fd bell_;  ///< an eventfd, which workers write to
 
     std::mutex mutex_;  // guards all that follows
+    std::size_t max_workers_;
+    bool is_warming_up_ = false;
+    bool is_ended_by_user_ = false;
+    clock::time_point next_memory_look_ = clock::time_point::min();
+    std::uint64_t answered_ = 0;
+    std::uint64_t started_ = 0;
+    std::uint64_t died_ = 0;
+    std::array<std::uint64_t, process_pool_statistics::wait_buckets> waits_{};
+
     fork_server::connection server_;
     bool has_hello_ = false;
     bool usage_is_asked_ = false;

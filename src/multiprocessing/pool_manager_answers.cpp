@@ -134,6 +134,7 @@ void pool_manager::after_answers(worker_channel& worker, std::uint64_t nanosecon
     const double average = static_cast<double>(nanoseconds) / static_cast<double>(count);
     typical_ns_ += (average - typical_ns_) * std::min(1.0, 0.1 * static_cast<double>(count));
     worker.last_answer = clock::now();
+    answered_ += count;
     note_if_idle(worker);
     assign_tasks();
 }
@@ -167,7 +168,7 @@ bool pool_manager::drive(remote_task& task, clock::time_point deadline) noexcept
     }
     worker.has_driver = false;
     worker.ask_for(answer_signal::ring_bell);
-    if (needs_own_thread() || worker.is_kill_due || has_readable_answer(worker)) queue_.wake();
+    if (needs_own_thread() || worker.due_signal != 0 || has_readable_answer(worker)) queue_.wake();
     return task.is_over();
 }
 
@@ -203,7 +204,10 @@ void pool_manager::read_frames(const channel_pointer& channel, lock_type& lock) 
 /// The worker has closed its end; it is dead or about to be, and gets no more tasks.
 void pool_manager::on_closed(worker_channel& worker) {
     close_socket(worker.socket);
-    if (worker.at == stage::idle || worker.at == stage::busy) worker.at = stage::leaving;
+    if (worker.at == stage::idle || worker.at == stage::busy) {
+        worker.at = stage::leaving;
+        --ready_;
+    }
     std::erase(idle_, &worker);
     if (!worker.is_being_read) take_back(worker);  // else its end tells
 }
@@ -220,7 +224,6 @@ bool pool_manager::on_frame(const channel_pointer& channel, lock_type& lock) {
     worker_channel& worker = *channel;
     const auto kind = worker.reader.head().kind;
     if (worker.at == stage::starting && kind == frame_kind::ready) {
-        worker.at = stage::idle;
         worker.pid = static_cast<pid_t>(worker.reader.head().detail);
         worker.deadline = clock::time_point::max();
         worker.reader.next();
@@ -230,7 +233,8 @@ bool pool_manager::on_frame(const channel_pointer& channel, lock_type& lock) {
         ++ready_;
         start_failures_ = 0;
         next_start_ = clock::time_point::min();
-        if (!worker.is_gone) idle_.push_back(&worker);
+        worker.last_answer = clock::now();
+        make_idle(worker);
         publish_pids();
     } else if (worker.at == stage::starting && kind == frame_kind::start_failed) {
         try {

@@ -57,8 +57,9 @@ worker_channel* pool_manager::worker_for_more() {
     if (workers_.size() < max_workers_ || starting_ != 0 || is_leaving_) return nullptr;
     const auto limit = static_cast<std::size_t>(std::clamp(pipelined_ns / typical_ns_, 1.0, double{most_pipelined}));
     if (limit == 1) return nullptr;
-    const auto has_time = [limit](const worker_channel& worker) {
-        return worker.at == stage::busy && !worker.is_exclusive && worker.task_count < limit;
+    const auto has_time = [this, limit](const worker_channel& worker) {
+        return worker.at == stage::busy && !worker.is_exclusive && !worker.is_doomed && worker.task_count < limit &&
+               worker.given < options_.max_tasks_per_child;
     };
     if (filling_ && has_time(*filling_)) return filling_;
     filling_ = nullptr;
@@ -79,12 +80,13 @@ bool pool_manager::give_task(worker_channel& worker, bool only_plain) {
             queue_.put_back(*task);
             return false;
         }
-        if (!task->begin()) {
+        if (task->is_to_be_cancelled || !task->begin()) {
             end_task(*task, nullptr);
             continue;
         }
         if (task->limits && !std::exchange(task->limits->has_begun, true))
             task->limits->deadline = std::min(task->limits->deadline, task->limits->options.timeout.deadline(now));
+        note_wait(*task);
         return send_task(worker, *task);
     }
     return false;
@@ -96,6 +98,7 @@ bool pool_manager::send_task(worker_channel& worker, remote_task& task) {
     worker.deadline = task.deadline();
     worker.tasks.push(task);
     ++worker.task_count;
+    ++worker.given;
     worker.is_exclusive = !is_plain(task);
     if (worker.task_count == 1) worker.last_answer = clock::now();
     wanted_look_ = std::min(
@@ -149,6 +152,7 @@ void pool_manager::take_back(worker_channel& worker) {
             task->record = nullptr;
             taken.push_front(*task);
             --worker.task_count;
+            --worker.given;
         } else {
             kept.push(*task);
         }
@@ -165,8 +169,7 @@ void pool_manager::note_if_idle(worker_channel& worker) {
     worker.deadline = clock::time_point::max();
     worker.is_exclusive = false;
     if (worker.at != stage::busy) return;
-    worker.at = stage::idle;
-    if (!worker.is_gone) idle_.push_back(&worker);
+    make_idle(worker);
 }
 
 /// Takes the task that the worker has had longest off it. Null: it has none.
@@ -189,34 +192,45 @@ void pool_manager::end_task(remote_task& task, std::exception_ptr failure, const
 
 /// Fails the task that the worker had begun, and puts the others back. For a worker that is gone.
 void pool_manager::fail_tasks(worker_channel& worker, const std::string& how, int signal, int exit_code) {
-    const remote_task* const first = worker.tasks.first();
-    // What has no request any more cannot be given to another worker.
-    const bool has_begun = first && (first->request.size() == 0 || first->record->at.load() != ring_record::ready);
-    remote_task* const begun = has_begun ? take_first(worker) : nullptr;
+    task_list begun;  // several when the answers of a worker that was condemned did not count any more
     task_list others;
-    while (remote_task* const task = take_first(worker)) others.push_front(*task);
+    while (!worker.tasks.empty()) {
+        const remote_task& first = *worker.tasks.first();
+        // What has no request any more cannot be given to another worker.
+        const bool has_begun = first.request.size() == 0 || first.record->at.load() != ring_record::ready;
+        (has_begun ? begun : others).push_front(*take_first(worker));
+    }
     while (remote_task* const task = others.pop())
         if (is_broken_)
             end_task(*task, std::make_exception_ptr(broken_process_pool(broken_reason_)));
+        else if (task->is_to_be_cancelled)
+            end_task(*task, nullptr);
         else
             queue_.put_back(*task);
     if (worker.has_driver) worker.wake_waiter();
-    if (!begun || retry(*begun)) return;
-    std::exception_ptr error;
+    while (remote_task* const task = begun.pop()) {
+        if (retry(*task)) continue;
+        std::exception_ptr error;
+        if (!task->is_to_be_cancelled) error = death_of(worker, *task, how, signal, exit_code);
+        end_task(*task, std::move(error));
+    }
+}
+
+std::exception_ptr pool_manager::death_of(const worker_channel& worker, const remote_task& task, const std::string& how,
+                                          int signal, int exit_code) noexcept {
     try {
-        error = std::make_exception_ptr(worker_died(
+        return std::make_exception_ptr(worker_died(
             fmt::format("process_pool_executor: worker (pid {}) died: {}; its task{} failed, the others go on",
-                        worker.pid, how, begun->has_name() ? " " + begun->label() : ""),
+                        worker.pid, how, task.has_name() ? " " + task.label() : ""),
             worker.pid, signal, exit_code));
     } catch (const std::bad_alloc&) {
-        error = std::current_exception();
+        return std::current_exception();
     }
-    end_task(*begun, std::move(error));
 }
 
 /// Puts a task that has failed into the queue again, if it may be made again.
 bool pool_manager::retry(remote_task& task) {
-    if (is_broken_ || !task.can_retry()) return false;
+    if (is_broken_ || is_ended_by_user_ || task.is_to_be_cancelled || !task.can_retry()) return false;
     --task.limits->retries_left;
     queue_.put_back(task);
     return true;
@@ -237,7 +251,8 @@ void pool_manager::read_for_room(lock_type& lock) {
 /// Whether there is something that only the pool's thread does, and it does not know.
 bool pool_manager::needs_own_thread() const noexcept {
     if (ended_.first() || ended_callbacks_ || queue_.is_closed()) return true;
-    if (queue_.size() > starting_ && idle_.empty() && workers_.size() < max_workers_ && !is_broken_) return true;
+    if (is_warming_up_ || (queue_.size() > starting_ && idle_.empty() && workers_.size() < max_workers_ && !is_broken_))
+        return true;
     return wanted_look_ < sleeps_until_;
 }
 

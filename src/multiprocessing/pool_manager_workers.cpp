@@ -40,8 +40,9 @@ bool pool_manager::may_start_worker() const {
 /// Starts workers for the tasks that wait, and returns how many do.
 std::size_t pool_manager::start_workers() {
     const std::size_t waiting = queue_.size();
-    while (waiting > idle_.size() + starting_ && may_start_worker())
+    while ((waiting > idle_.size() + starting_ || active() < wanted_workers()) && may_start_worker())
         if (!start_worker()) break;
+    is_warming_up_ = false;
     return waiting;
 }
 
@@ -86,6 +87,7 @@ bool pool_manager::start_worker() {
             watch(*worker, true);
         workers_.emplace(id, std::move(worker));
         ++starting_;
+        ++started_;
         return true;
     } catch (const std::system_error& e) {
         next_start_ = clock::now() + 50ms;
@@ -128,12 +130,12 @@ void pool_manager::condemn(worker_channel& worker, std::string_view verdict) noe
     if (worker.at == stage::starting) {
         --starting_;
         worker.is_start_failure = true;
-    } else {
+    } else if (worker.at != stage::leaving) {
         --ready_;
     }
     std::erase(idle_, &worker);
     worker.at = stage::condemned;
-    worker.is_kill_due = true;
+    worker.due_signal = SIGKILL;
     worker.deadline = clock::time_point::max();
     worker.forget_outgoing();
     // The socket stays open until the worker is gone: it must see the kill, not its end of the line.
@@ -141,12 +143,14 @@ void pool_manager::condemn(worker_channel& worker, std::string_view verdict) noe
     publish_pids();
 }
 
-void pool_manager::request_kills() {
+void pool_manager::send_due_signals() {
     if (!server_.socket) return;
     for (const auto& [id, worker] : workers_) {
-        if (!worker->is_kill_due) continue;
-        const server_request request{.kind = server_request_kind::kill_worker, .worker = id};
-        worker->is_kill_due = send_record(server_.socket.get(), &request, sizeof request) == io_status::blocked;
+        if (worker->due_signal == 0) continue;
+        const server_request request{.kind = server_request_kind::send_signal,
+                                     .signal = static_cast<std::uint32_t>(worker->due_signal),
+                                     .worker = id};
+        if (send_record(server_.socket.get(), &request, sizeof request) != io_status::blocked) worker->due_signal = 0;
     }
 }
 
@@ -242,11 +246,7 @@ void pool_manager::leave() {
         is_leaving_ = true;
         leave_deadline_ = clock::time_point::max();
     }
-    for (worker_channel* const worker : idle_) {
-        worker->at = stage::leaving;
-        worker->close_requests();
-    }
-    idle_.clear();
+    while (!idle_.empty()) retire(*idle_.back());
     const bool is_busy = std::ranges::any_of(workers_, [](const auto& each) {
         return each.second->at == stage::busy || each.second->at == stage::starting;
     });
@@ -335,8 +335,8 @@ void pool_manager::on_exit(const channel_pointer& channel, const server_event& e
                                 ? describe_wait_status(event.status)
                                 : fmt::format("{} ({})", describe_wait_status(event.status), worker.verdict);
     if (was_starting) --starting_;
-    const bool was_ready = worker.at == stage::idle || worker.at == stage::busy || worker.at == stage::leaving;
-    if (was_ready) --ready_;
+    if (worker.at == stage::idle || worker.at == stage::busy) --ready_;
+    if (worker.at != stage::leaving || event.status != 0) ++died_;
     std::erase(idle_, &worker);
     if (filling_ == &worker) filling_ = nullptr;
     worker.at = stage::gone;

@@ -45,6 +45,8 @@ process_pool_options checked(process_pool_options options) {
     if (options.start_timeout.count() <= 0)
         throw std::invalid_argument("process_pool_executor: start_timeout must be more than 0");
     options.start_timeout = std::min<std::chrono::milliseconds>(options.start_timeout, std::chrono::years(1));
+    if (options.max_tasks_per_child == 0 || options.worker_memory_limit == 0)
+        throw std::invalid_argument("process_pool_executor: a worker must be allowed a call, and memory");
     if (options.max_workers == 0) options.max_workers = usable_cpus();
     return options;
 }
@@ -104,7 +106,40 @@ public:
         return own_thread_.load(std::memory_order_acquire) == std::this_thread::get_id();
     }
 
-    const process_pool_options& options() const noexcept { return options_; }
+    std::size_t max_workers() const noexcept { return max_workers_.load(std::memory_order_relaxed); }
+
+    void resize(std::size_t max_workers) {
+        require_own_process();
+        if (max_workers == 0) throw std::invalid_argument("process_pool_executor: a pool has at least one worker");
+        const std::lock_guard lock(thread_mutex_);
+        max_workers_.store(max_workers, std::memory_order_relaxed);
+        if (manager_) manager_->resize(max_workers);
+    }
+
+    void warm_up() {
+        require_own_process();
+        queue_.check_open();
+        start();
+        const std::lock_guard lock(thread_mutex_);
+        if (manager_) manager_->warm_up();
+    }
+
+    bool cancel_running(remote_task& task) {
+        return task.driver.get() == this && !is_of_another_process() && manager_->cancel_running(task);
+    }
+
+    void end_workers(int signal) {
+        require_own_process();
+        end({.wait = false, .cancel_futures = true});
+        const std::lock_guard lock(thread_mutex_);
+        if (manager_) manager_->end_workers(signal);
+    }
+
+    process_pool_statistics statistics() {
+        require_own_process();
+        const std::lock_guard lock(thread_mutex_);
+        return manager_ ? manager_->statistics() : process_pool_statistics{};
+    }
 
     std::vector<pid_t> worker_pids() {
         require_own_process();
@@ -133,7 +168,7 @@ private:
         if (queue_.is_closed()) return;  // push says why
         require_start_possible();
         queue_.open();
-        manager_.emplace(options_, queue_, report_);
+        manager_.emplace(options_, max_workers(), queue_, report_);
         sigset_t all;
         sigset_t before;
         ::sigfillset(&all);
@@ -174,6 +209,7 @@ private:
     }
 
     const process_pool_options options_;
+    std::atomic<std::size_t> max_workers_{options_.max_workers};
     task_queue queue_;
     pool_report report_;
     std::optional<pool_manager> manager_;
@@ -205,7 +241,19 @@ process_pool_executor::~process_pool_executor() {
 
 void process_pool_executor::shutdown(shutdown_options options) { core_->shutdown(options); }
 
-std::size_t process_pool_executor::max_workers() const noexcept { return core_->options().max_workers; }
+void process_pool_executor::terminate_workers() { core_->end_workers(SIGTERM); }
+void process_pool_executor::kill_workers() { core_->end_workers(SIGKILL); }
+
+bool process_pool_executor::cancel_running(future_state_base& state) {
+    auto* const task = dynamic_cast<remote_task*>(&state);
+    return task && (state.cancel() || core_->cancel_running(*task));
+}
+
+std::size_t process_pool_executor::max_workers() const noexcept { return core_->max_workers(); }
+void process_pool_executor::resize(std::size_t max_workers) { core_->resize(max_workers); }
+void process_pool_executor::warm_up() { core_->warm_up(); }
+
+process_pool_statistics process_pool_executor::statistics() const { return core_->statistics(); }
 
 std::vector<pid_t> process_pool_executor::worker_pids() const { return core_->worker_pids(); }
 

@@ -109,7 +109,7 @@ void process_state::send_signal(int signal, const char* call) {
     require_started(call);
     look_for_end();
     if (at_ != stage::running) return;
-    const server_request request{.kind = server_request_kind::signal_process,
+    const server_request request{.kind = server_request_kind::send_signal,
                                  .signal = static_cast<std::uint32_t>(signal)};
     while (send_record(server_->get(), &request, sizeof request) == io_status::blocked)
         is_ready_by(server_->get(), POLLOUT, std::chrono::steady_clock::time_point::max());

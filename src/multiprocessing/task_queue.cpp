@@ -39,6 +39,15 @@ remote_task* task_list::pop() noexcept {
     return task;
 }
 
+void task_list::remove(remote_task& task) noexcept {
+    task_list before;
+    while (first_ != &task) before.push(*pop());
+    pop();
+    while (remote_task* const each = pop()) before.push(*each);
+    std::swap(first_, before.first_);
+    std::swap(last_, before.last_);
+}
+
 task_queue::task_queue(const process_pool_options& limits) noexcept
     : max_size_(limits.queue_size), max_bytes_(limits.queue_bytes), policy_(limits.when_full) {}
 
@@ -58,8 +67,7 @@ void task_queue::push(remote_task& task, bool may_wait) {
         if (policy_ == when_full::fail) throw queue_full("process_pool_executor: the queue is full");
         has_room_.wait(lock, has_room);
     }
-    if (is_broken_) throw broken_process_pool(reason_);
-    if (is_closed_) throw executor_shutdown("process_pool_executor: submit after shutdown");
+    throw_if_closed();
     constexpr std::int64_t overtaken_by_a_step = 1'000;
     task.rank = pushed_ - std::int64_t{task.priority()} * overtaken_by_a_step;
     auto noted = deadlines_.end();
@@ -70,11 +78,22 @@ void task_queue::push(remote_task& task, bool may_wait) {
         if (noted != deadlines_.end()) deadlines_.erase(noted);
         throw;
     }
+    if ((pushed_ & 63) == 0) task.queued_at = remote_task::clock::now();
     ++pushed_;
     ++size_;
     bytes_ += bytes;
     const bool is_first_to_expire = noted != deadlines_.end() && noted == deadlines_.begin();
     if (is_first_to_expire) ring();
+}
+
+void task_queue::check_open() const {
+    const std::lock_guard lock(mutex_);
+    throw_if_closed();
+}
+
+void task_queue::throw_if_closed() const {
+    if (is_broken_) throw broken_process_pool(reason_);
+    if (is_closed_) throw executor_shutdown("process_pool_executor: submit after shutdown");
 }
 
 remote_task* task_queue::pop(bool (*may_be_taken)(const remote_task&) noexcept) noexcept {

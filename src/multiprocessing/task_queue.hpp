@@ -27,6 +27,8 @@ public:
     void push(remote_task& task) noexcept;
     void push_front(remote_task& task) noexcept;
     remote_task* pop() noexcept;
+    /// Takes out `task`, which is in it.
+    void remove(remote_task& task) noexcept;
 
 private:
     remote_task* first_ = nullptr;
@@ -45,6 +47,9 @@ public:
     /// Appends `task`, waiting for room if the policy is to wait and `may_wait`; a caller that may not wait passes the
     /// limit. Throws `executor_shutdown`, `broken_process_pool`, `queue_full`; the task is then the caller's still.
     void push(remote_task& task, bool may_wait);
+
+    /// Throws `executor_shutdown` or `broken_process_pool` when no tasks are taken any more.
+    void check_open() const;
 
     /// The first task, or null; also null when that is not what `may_be_taken` wants.
     remote_task* pop(bool (*may_be_taken)(const remote_task&) noexcept) noexcept;
@@ -77,6 +82,7 @@ public:
 private:
     using by_deadline = std::multimap<remote_task::clock::time_point, remote_task*>;
 
+    void throw_if_closed() const;
     void ring() noexcept;
     void forget_deadline(const remote_task& task) noexcept;
     void note_removed(const remote_task& task) noexcept;

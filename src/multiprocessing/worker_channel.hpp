@@ -82,7 +82,9 @@ struct worker_channel : std::enable_shared_from_this<worker_channel> {
     bool is_gone = false;                                 ///< it has ended; what it had sent is still read
     bool is_start_failure = false;                        ///< it was condemned before it was ready
     bool waits_for_room = false;                          ///< epoll watches for room to send
-    bool is_kill_due = false;                             ///< the fork server has not been asked yet
+    int due_signal = 0;                                   ///< that the fork server has not been asked to send yet
+    bool is_doomed = false;                               ///< it gets no more tasks, and is ended for `verdict`
+    std::size_t given = 0;                                ///< tasks, all told
     bool has_driver = false;                              ///< a thread that waits for a result reads its answers
     bool has_pending_frame = false;                       ///< `reader` has an answer whose turn had not come
     bool is_being_read = false;                           ///< answers were taken and are not finished yet

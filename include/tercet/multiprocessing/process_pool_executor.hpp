@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -61,7 +62,10 @@ enum class when_full {
 struct process_pool_options {
     static constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 
+    static constexpr std::size_t unlimited = unbounded;
+
     std::size_t max_workers = 0;          ///< 0: one for each CPU that this process may use
+    std::size_t min_workers = 0;          ///< that are started with the first call, and stay however idle they are
     worker_initializer initializer = {};  ///< when it throws in three workers running, the pool is broken
     std::size_t queue_size = 4'096;       ///< how many calls may wait for a worker
     std::size_t queue_bytes =
@@ -69,12 +73,32 @@ struct process_pool_options {
     multiprocessing::when_full when_full = when_full::block;
     std::size_t max_message_bytes = std::size_t{4} << 30U;  ///< a call with larger arguments or a larger result fails
     std::chrono::milliseconds start_timeout{30'000};        ///< how long a new worker may take to be ready
+    std::size_t max_tasks_per_child = unlimited;  ///< a worker that has made so many calls leaves and is replaced
+    time_limit idle_timeout = {};                 ///< a worker that had nothing to do for so long leaves
+    /// In bytes of resident memory. A worker is looked at every 50 ms: one that has more while it makes a call is
+    /// killed, and the call fails with `worker_died`, which says so; one that has more when it is idle is replaced.
+    std::size_t worker_memory_limit = unlimited;
 };
 
 /// What the processes of a pool have used.
 struct pool_resource_usage {
     double cpu_seconds = 0;            ///< user and system time of all of them together
     std::uint64_t peak_rss_bytes = 0;  ///< the sum of the largest resident sizes that each of them had
+};
+
+/// A moment in the life of a pool.
+struct process_pool_statistics {
+    static constexpr std::size_t wait_buckets = 32;
+
+    std::size_t workers = 0;    ///< processes that are at work or ready to
+    std::size_t starting = 0;   ///< processes that are not ready yet
+    std::size_t queued = 0;     ///< calls that no worker has
+    std::size_t running = 0;    ///< calls that workers have
+    std::uint64_t done = 0;     ///< calls that were answered, with a result or an error
+    std::uint64_t started = 0;  ///< workers, since the beginning
+    std::uint64_t died = 0;     ///< workers that ended otherwise than by leaving
+    /// How long calls waited for a worker, by a sample of one in 64: under 1 us, under 2 us, under 4 us, …
+    std::array<std::uint64_t, wait_buckets> waits{};
 };
 
 /// Runs calls in processes of their own, which it starts when they are needed and keeps until it goes. Calls start in
@@ -95,7 +119,8 @@ struct pool_resource_usage {
 class process_pool_executor : public executor_interface<process_pool_executor> {
 public:
     explicit process_pool_executor(std::size_t max_workers = 0);
-    /// Throws `std::invalid_argument` for a queue, a message limit or a `start_timeout` of 0 or less.
+    /// Throws `std::invalid_argument` for a queue, a message limit, a `start_timeout`, `max_tasks_per_child` or
+    /// `worker_memory_limit` of 0 or less.
     explicit process_pool_executor(process_pool_options options);
     process_pool_executor(const process_pool_executor&) = delete;
     process_pool_executor& operator=(const process_pool_executor&) = delete;
@@ -130,7 +155,29 @@ public:
     /// passes, and `invalid_state_error` when a callback of one of its own futures would have to wait for itself.
     void shutdown(shutdown_options options = {});
 
+    /// Refuses further calls, cancels those that wait, and asks all workers to end by SIGTERM, or kills them; running
+    /// calls fail with `worker_died`. Does not wait: `shutdown` does. Throws `invalid_state_error` in a process that
+    /// the user forked.
+    void terminate_workers();
+    void kill_workers();
+
+    /// Cancels a call, also one that runs: then its worker is killed and replaced, and the future is cancelled soon
+    /// after, unless its answer was on the way. False: the call is over, or is not one of this pool. Any thread.
+    template <class T>
+    bool cancel_running(const future<T>& call) {
+        return cancel_running(static_cast<future_state_base&>(call.typed_state()));
+    }
+
+    /// How many workers there may be.
     std::size_t max_workers() const noexcept;
+    /// Changes that. When there are more already, idle ones leave at once and busy ones after their call. Throws
+    /// `std::invalid_argument` for 0, and `invalid_state_error` in a process that the user forked.
+    void resize(std::size_t max_workers);
+    /// Starts as many workers as there may be, without waiting for them: the first calls need not. Throws as `submit`.
+    void warm_up();
+
+    /// Throws `invalid_state_error` in a process that the user forked.
+    process_pool_statistics statistics() const;
 
     /// The processes that are working or ready to, for tests and diagnostics. Throws `invalid_state_error` in a process
     /// that the user forked, as `resource_usage` does.
@@ -170,6 +217,7 @@ private:
     static byte_buffer start_request();
     /// Takes over a reference to `task`; on an exception the call is discarded.
     void enqueue(remote_task& task);
+    bool cancel_running(future_state_base& state);
 
     std::shared_ptr<core> core_;
 };

@@ -91,10 +91,12 @@ public:
     std::int64_t rank = 0;
 
     // The pool's, under its mutex.
-    worker_channel* worker = nullptr;   ///< who has the call
-    ring_record* record = nullptr;      ///< where it stands in that worker's ring
-    std::exception_ptr failure;         ///< how the call is going to end
-    const char* expiry_text = nullptr;  ///< the same
+    worker_channel* worker = nullptr;                        ///< who has the call
+    ring_record* record = nullptr;                           ///< where it stands in that worker's ring
+    bool is_to_be_cancelled = false;                         ///< although it runs
+    clock::time_point queued_at = clock::time_point::min();  ///< of one in so many, for statistics
+    std::exception_ptr failure;                              ///< how the call is going to end
+    const char* expiry_text = nullptr;                       ///< the same
 
 protected:
     remote_task() noexcept = default;
