@@ -8,6 +8,7 @@
 #include <tercet/multiprocessing/codec.hpp>
 #include <tercet/multiprocessing/condition.hpp>
 #include <tercet/multiprocessing/connection.hpp>
+#include <tercet/multiprocessing/crash_report.hpp>
 #include <tercet/multiprocessing/errors.hpp>
 #include <tercet/multiprocessing/event.hpp>
 #include <tercet/multiprocessing/guard.hpp>

@@ -43,6 +43,7 @@
 #include <system_error>
 #include <thread>
 
+#include "oom_kills.hpp"
 #include "pool_manager_epoll.hpp"
 
 namespace tercet::multiprocessing {
@@ -79,6 +80,7 @@ pool_manager::pool_manager(const process_pool_options& options, std::size_t max_
     const auto request = options.initializer.request();
     initialize_frame_.append(request.data(), request.size());
     complete_frame(initialize_frame_, frame_kind::initialize, options.max_message_bytes);
+    oom_kills_ = oom_kills();
 }
 
 void pool_manager::run() noexcept {

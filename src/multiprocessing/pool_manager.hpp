@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -137,6 +138,11 @@ private:
     void on_closed(worker_channel& worker);
     bool on_frame(const channel_pointer& worker, lock_type& lock);
     bool on_frame_answer(const channel_pointer& worker, lock_type& lock);
+    struct last_words {
+        std::string text;
+        std::shared_ptr<const crash_report> crash;
+    };
+    last_words last_words_of(const worker_channel& worker, int signal);
     void on_exit(const channel_pointer& worker, const server_event& event, lock_type& lock);
 
     // Answers.
@@ -157,7 +163,8 @@ private:
     pool_report& report_;
     byte_buffer initialize_frame_;
     unique_fd epoll_;
-    unique_fd bell_;  ///< an eventfd, which workers write to
+    unique_fd bell_;                          ///< an eventfd, which workers write to
+    std::optional<std::uint64_t> oom_kills_;  ///< so far; the pool's thread's own
 
     std::mutex mutex_;  // guards all that follows
     std::size_t max_workers_;

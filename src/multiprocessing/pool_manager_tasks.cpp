@@ -222,7 +222,7 @@ std::exception_ptr pool_manager::death_of(const worker_channel& worker, const re
         return std::make_exception_ptr(worker_died(
             fmt::format("process_pool_executor: worker (pid {}) died: {}; its task{} failed, the others go on",
                         worker.pid, how, task.has_name() ? " " + task.label() : ""),
-            worker.pid, signal, exit_code));
+            worker.pid, signal, exit_code, worker.crash));
     } catch (const std::bad_alloc&) {
         return std::current_exception();
     }

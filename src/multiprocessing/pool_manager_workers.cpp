@@ -8,14 +8,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "oom_kills.hpp"
 #include "pool_manager.hpp"
 #include "pool_manager_epoll.hpp"
+#include "read_crash_record.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -310,6 +313,23 @@ void pool_manager::publish_pids() noexcept {
             report_.pids.push_back(worker->pid);
 }
 
+/// What else can be known about a worker that died of a signal. Without the mutex.
+pool_manager::last_words pool_manager::last_words_of(const worker_channel& worker, int signal) {
+    if (signal == SIGKILL) {
+        const auto kills = oom_kills();
+        const bool is_out_of_memory = kills > std::exchange(oom_kills_, kills);
+        return {
+            is_out_of_memory ? "there was no memory left, and the kernel killed a process of its control group" : "",
+            nullptr};
+    }
+    auto report = read_crash_record(worker.segment.head().crash);
+    if (!report || report->signal != signal) return {};
+    std::string text = report->reason();
+    if (const std::string function = report->function(); !function.empty())
+        text += fmt::format("{}in {}", text.empty() ? "" : ", ", function);
+    return {std::move(text), std::make_shared<const crash_report>(std::move(*report))};
+}
+
 void pool_manager::on_exit(const channel_pointer& channel, const server_event& event, lock_type& lock) {
     worker_channel& worker = *channel;
     if (worker.is_being_read) {  // once that is over
@@ -318,6 +338,14 @@ void pool_manager::on_exit(const channel_pointer& channel, const server_event& e
     }
     worker.exit.reset();
     worker.is_gone = true;
+    if (WIFSIGNALED(event.status)) {
+        lock.unlock();
+        auto words = last_words_of(worker, WTERMSIG(event.status));
+        lock.lock();
+        wait_for_readers(worker, lock);
+        if (worker.verdict.empty()) worker.verdict = std::move(words.text);
+        worker.crash = std::move(words.crash);
+    }
     read_frames(channel, lock);  // an answer that was complete counts
     while (read_answers(channel, lock) != 0) {
     }
@@ -331,9 +359,8 @@ void pool_manager::on_exit(const channel_pointer& channel, const server_event& e
     worker.pid = event.pid;
     const int signal = WIFSIGNALED(event.status) ? WTERMSIG(event.status) : 0;
     const int exit_code = signal == 0 ? WEXITSTATUS(event.status) : 0;
-    const std::string how = worker.verdict.empty()
-                                ? describe_wait_status(event.status)
-                                : fmt::format("{} ({})", describe_wait_status(event.status), worker.verdict);
+    std::string how = describe_wait_status(event.status);
+    if (!worker.verdict.empty()) how += fmt::format(" ({})", worker.verdict);
     if (was_starting) --starting_;
     if (worker.at == stage::idle || worker.at == stage::busy) --ready_;
     if (worker.at != stage::leaving || event.status != 0) ++died_;

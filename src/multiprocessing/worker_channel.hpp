@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tercet/multiprocessing/crash_report.hpp>
 #include <tercet/multiprocessing/remote_task.hpp>
 #include <tercet/multiprocessing/unique_fd.hpp>
 
@@ -74,6 +75,7 @@ struct worker_channel : std::enable_shared_from_this<worker_channel> {
     std::size_t task_count = 0;  ///< in `tasks`
     bool is_exclusive = false;   ///< the task that it has lets no other behind it
     std::string verdict;
+    std::shared_ptr<const crash_report> crash;
     frame_reader reader;
     std::vector<unique_fd> first_descriptors;  ///< that go with the first frame
     std::span<const std::byte> outgoing;

@@ -28,6 +28,7 @@
 #include <system_error>
 #include <vector>
 
+#include "crash_handler.hpp"
 #include "detached_thread.hpp"
 #include "end_process.hpp"
 #include "frame.hpp"
@@ -72,6 +73,7 @@ public:
             end_process(1);
         limit_ = reader_.head().detail;
         const auto segment = worker_segment::map(descriptors[0].get());
+        install_crash_handler(segment.head().crash);
         bell_ = std::move(descriptors[1]);
         descriptors[0].reset();
         if (!initialize(descriptors.subspan(initialize_descriptors))) end_process(1);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include "crash_record.hpp"
 #include "message_ring.hpp"
 
 namespace tercet::multiprocessing {
@@ -39,6 +40,7 @@ public:
         std::atomic<std::uint32_t> is_closed;                  ///< there will be no more requests
         alignas(64) std::atomic<answer_signal> signal;
         std::atomic<std::uint32_t> waiter;  ///< a futex, counts the wake-ups
+        alignas(64) crash_record crash;     ///< the worker's last words
     };
     static constexpr std::size_t ring_size = std::size_t{64} << 10U;
 

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <tercet/futures/errors.hpp>
+#include <tercet/multiprocessing/crash_report.hpp>
 
+#include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace tercet::multiprocessing {
 
@@ -12,17 +15,22 @@ class worker_died : public std::runtime_error {
 public:
     /// One of `signal` and `exit_code` says how: `signal` is 0 when the process exited. Both are 0 when it called
     /// `_exit(0)`, and `exit_code` is -1 when its exit status was lost with the fork server.
-    worker_died(const std::string& message, int pid, int signal, int exit_code)
-        : std::runtime_error(message), pid_(pid), signal_(signal), exit_code_(exit_code) {}
+    worker_died(const std::string& message, int pid, int signal, int exit_code,
+                std::shared_ptr<const crash_report> crash = nullptr)
+        : std::runtime_error(message), pid_(pid), signal_(signal), exit_code_(exit_code), crash_(std::move(crash)) {}
 
     int pid() const noexcept { return pid_; }
     int signal() const noexcept { return signal_; }
     int exit_code() const noexcept { return exit_code_; }
+    /// What it wrote about its crash: where, of what, and its stack. Null when it wrote nothing: it was killed, it
+    /// exited, or the program handles the signal itself.
+    const crash_report* crash() const noexcept { return crash_.get(); }
 
 private:
     int pid_;
     int signal_;
     int exit_code_;
+    std::shared_ptr<const crash_report> crash_;
 };
 
 /// A pool has no worker and can start none; all its calls fail with this.
