@@ -15,6 +15,7 @@
 #include <tercet/multiprocessing/joinable_queue.hpp>
 #include <tercet/multiprocessing/listener.hpp>
 #include <tercet/multiprocessing/lock.hpp>
+#include <tercet/multiprocessing/measured.hpp>
 #include <tercet/multiprocessing/pipe.hpp>
 #include <tercet/multiprocessing/process.hpp>
 #include <tercet/multiprocessing/process_pool_executor.hpp>

@@ -238,6 +238,51 @@ TEST(process_submit_options, a_deadline_and_a_shutdown_that_cancels_at_once_end_
     }
 }
 
+TEST(process_submit_measured, a_result_comes_with_what_it_has_cost) {
+    const auto work = [](const std::vector<char>& bytes, std::chrono::milliseconds busy) {
+        const auto until = std::chrono::steady_clock::now() + busy;
+        while (std::chrono::steady_clock::now() < until) {
+        }
+        return std::string(bytes.size() / 2, 'x');
+    };
+    process_pool_executor pool(1);
+    const int worker = pool.submit(own_pid).result();
+    const auto result = pool.submit_measured(work, std::vector<char>(1'000), 30ms).result();
+    EXPECT_EQ(result.value, std::string(500, 'x'));
+    EXPECT_EQ(result.statistics.worker, worker);
+    EXPECT_GE(result.statistics.ran, 30ms);
+    EXPECT_GT(result.statistics.cpu, 0ms);
+    EXPECT_LT(result.statistics.cpu, 30s);
+    EXPECT_GT(result.statistics.queued, 0ms);
+    EXPECT_GT(result.statistics.peak_rss_bytes, 1U << 20U);
+    EXPECT_EQ(result.statistics.sent_bytes, 1'000 + 2 * sizeof(std::uint64_t));
+    EXPECT_EQ(result.statistics.received_bytes, 500 + sizeof(std::uint64_t));
+}
+
+TEST(process_submit_measured, the_time_in_the_queue_counts) {
+    const signpost here;
+    const signpost gate;
+    process_pool_executor pool(1);
+    auto front = pool.submit(pass, here.path(), gate.path());
+    here.next();
+    const auto before = std::chrono::steady_clock::now();
+    auto behind = pool.submit_measured({.name = "behind"}, tell, here.path(), 7);
+    const auto submitted = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - submitted < 5ms) {
+    }
+    signpost::write(gate.path(), 1);
+    EXPECT_EQ(here.next(), 7);
+    const auto statistics = behind.result().statistics;
+    EXPECT_GE(statistics.queued, 5ms);
+    EXPECT_LE(statistics.queued + statistics.ran, std::chrono::steady_clock::now() - before);
+}
+
+TEST(process_submit_measured, takes_captures_and_keeps_exceptions) {
+    process_pool_executor pool(1);
+    EXPECT_EQ(pool.submit_measured(capture([](int a, int b) { return a * b; }, 6), 7).result().value, 42);
+    EXPECT_THROW(pool.submit_measured(refuse_odd, 3).result(), odd_item);
+}
+
 TEST(process_map, errors_in_a_chunk_keep_their_type_and_their_place) {
     process_pool_executor pool(2);
     std::vector<int> results;

@@ -2,6 +2,7 @@
 
 #include <tercet/futures/executor.hpp>
 #include <tercet/multiprocessing/errors.hpp>
+#include <tercet/multiprocessing/measured.hpp>
 #include <tercet/multiprocessing/remote_call.hpp>
 #include <tercet/multiprocessing/remote_chunk.hpp>
 #include <tercet/multiprocessing/remote_task.hpp>
@@ -142,6 +143,19 @@ public:
     template <class Fn, class... Args>
     auto submit(submit_options options, Fn&& fn, Args&&... args) {
         return send(make_limits(std::move(options)), std::forward<Fn>(fn), std::forward<Args>(args)...);
+    }
+
+    /// The same as `submit`, with or without options, and the result comes with what the call has cost.
+    template <class Fn, class... Args>
+        requires(!std::is_same_v<std::remove_cvref_t<Fn>, submit_options>)
+    auto submit_measured(Fn&& fn, Args&&... args) {
+        return send(nullptr, detail::measured_function<std::decay_t<Fn>>{std::forward<Fn>(fn)},
+                    detail::submission_stamp::now(), std::forward<Args>(args)...);
+    }
+    template <class Fn, class... Args>
+    auto submit_measured(submit_options options, Fn&& fn, Args&&... args) {
+        return send(make_limits(std::move(options)), detail::measured_function<std::decay_t<Fn>>{std::forward<Fn>(fn)},
+                    detail::submission_stamp::now(), std::forward<Args>(args)...);
     }
 
     /// For `map`: calls `fn` with each of the items, in one message.

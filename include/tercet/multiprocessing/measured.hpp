@@ -1,0 +1,103 @@
+#pragma once
+
+#include <tercet/multiprocessing/remote_call.hpp>
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+namespace tercet::multiprocessing {
+
+/// What a call in another process has cost.
+struct call_statistics {
+    std::chrono::nanoseconds queued{};  ///< from `submit` until the function began
+    std::chrono::nanoseconds ran{};     ///< in the function
+    std::chrono::nanoseconds cpu{};     ///< that the worker used meanwhile: user and system, all its threads
+    std::uint64_t peak_rss_bytes = 0;   ///< the largest resident size that the worker has had so far
+    std::uint64_t sent_bytes = 0;       ///< the arguments, encoded
+    std::uint64_t received_bytes = 0;   ///< the result, encoded
+    std::int64_t worker = 0;            ///< its pid
+};
+
+/// A result, and what it has cost. For `void` there is no `value`.
+template <class T>
+struct measured {
+    call_statistics statistics;
+    T value{};
+
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(statistics);
+        if constexpr (Archive::is_loading) statistics.received_bytes = archive.left();
+        archive(value);
+    }
+};
+
+template <>
+struct measured<void> {
+    call_statistics statistics;
+};
+
+namespace detail {
+
+/// When a call was submitted; knows, on the other side, how large the arguments behind it are.
+class submission_stamp {
+public:
+    submission_stamp() noexcept = default;
+    static submission_stamp now() noexcept;
+
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(submitted_);
+        if constexpr (Archive::is_loading) argument_bytes_ = archive.left();
+    }
+
+private:
+    friend class call_meter;
+    std::chrono::steady_clock::time_point submitted_;  // one clock for all processes of a machine
+    std::uint64_t argument_bytes_ = 0;
+};
+
+/// Measures a call, from its construction to `read`.
+class call_meter {
+public:
+    explicit call_meter(const submission_stamp& stamp) noexcept;
+    call_statistics read() const noexcept;
+
+private:
+    call_statistics so_far_;
+    std::chrono::steady_clock::time_point began_;
+    std::chrono::nanoseconds cpu_before_;
+};
+
+/// A function that is measured.
+template <class Fn>
+struct measured_function {
+    [[no_unique_address]] Fn fn;
+
+    template <class... Args>
+        requires std::is_invocable_v<Fn, Args...>
+    auto operator()(const submission_stamp& stamp, Args&&... args) {
+        using result_type = std::decay_t<std::invoke_result_t<Fn, Args...>>;
+        const call_meter meter(stamp);
+        if constexpr (std::is_void_v<result_type>) {
+            std::invoke(std::move(fn), std::forward<Args>(args)...);
+            return measured<void>{meter.read()};
+        } else {
+            measured<result_type> result{{}, std::invoke(std::move(fn), std::forward<Args>(args)...)};
+            result.statistics = meter.read();
+            return result;
+        }
+    }
+};
+
+template <class Fn>
+inline constexpr bool is_function_holder<measured_function<Fn>> = true;
+
+}  // namespace detail
+
+}  // namespace tercet::multiprocessing
