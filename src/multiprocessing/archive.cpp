@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <limits>
 #include <stdexcept>
 #include <system_error>
 
@@ -37,6 +38,30 @@ void encoder::write_descriptor(int fd) {
     unique_fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
     if (!copy) throw std::system_error(errno, std::system_category(), fmt::format("encode: file descriptor {}", fd));
     descriptors_.push_back(std::move(copy));
+}
+
+bool encoder::write_to_block(std::size_t count, const void* bytes, std::size_t size) {
+    const bool is_first = !block_;
+    if (is_first) block_ = blocks_->block();
+    if (!block_) return false;
+    const auto at = block_->append(bytes, size);
+    if (!at) {
+        if (is_first) block_ = nullptr;
+        return false;
+    }
+    if (is_first) write_descriptor(block_->file());  // the first element that is in the block brings it
+    write_raw(static_cast<std::uint64_t>(count) | is_in_block);
+    write_raw(static_cast<std::uint64_t>(*at));
+    return true;
+}
+
+decoder::elements decoder::read_from_block(std::uint64_t count, std::size_t size_of_one) {
+    const auto at = read_raw<std::uint64_t>();
+    if (!block_.is_there()) block_ = received_block(read_descriptor());
+    if (count > std::numeric_limits<std::size_t>::max() / size_of_one) throw_bad_count(count, left());
+    const auto size = static_cast<std::size_t>(count) * size_of_one;
+    bytes_in_blocks_ += size;
+    return {static_cast<std::size_t>(count), block_.part(static_cast<std::size_t>(at), size).data()};
 }
 
 void decoder::expect_end() const {

@@ -21,16 +21,9 @@ std::chrono::nanoseconds cpu_of(const rusage& used) { return duration_of(used.ru
 
 }  // namespace
 
-submission_stamp submission_stamp::now() noexcept {
-    submission_stamp stamp;
-    stamp.submitted_ = std::chrono::steady_clock::now();
-    return stamp;
-}
-
-call_meter::call_meter(const submission_stamp& stamp) noexcept
+call_meter::call_meter(submission_time submitted) noexcept
     : began_(std::chrono::steady_clock::now()), cpu_before_(cpu_of(own_usage())) {
-    so_far_.queued = began_ - stamp.submitted_;
-    so_far_.sent_bytes = stamp.argument_bytes_;
+    so_far_.queued = began_ - submitted;
     so_far_.worker = ::getpid();
 }
 

@@ -39,6 +39,8 @@ public:
 
     /// Whether a message of that size could be written now.
     bool has_room(std::size_t size) noexcept;
+    /// Whether the reader has released all that was written.
+    bool is_all_read() const noexcept { return cursors_.read.load(std::memory_order_acquire) == written_; }
     /// Whether the reader's cursor was seen where it cannot be; there is no room any more.
     bool is_malformed() const noexcept { return is_malformed_; }
 

@@ -65,9 +65,10 @@ unique_fd make_eventfd() {
 }  // namespace
 
 pool_manager::pool_manager(const process_pool_options& options, std::size_t max_workers, task_queue& queue,
-                           pool_report& report)
+                           block_cache& blocks, pool_report& report)
     : options_(options),
       queue_(queue),
+      blocks_(blocks),
       report_(report),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       bell_(make_eventfd()),
@@ -119,6 +120,7 @@ void pool_manager::turn(lock_type& lock) {
     assign_tasks();
     retire_idle();
     check_memory();
+    trim_blocks();
     start_workers();
     send_due_signals();
     if (queue_.is_closed() && queue_.size() == 0) leave();

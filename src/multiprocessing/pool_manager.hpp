@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "block_cache.hpp"
 #include "fork_server.hpp"
 #include "fork_server_protocol.hpp"
 #include "task_queue.hpp"
@@ -32,7 +33,8 @@ struct pool_report {
 class pool_manager {
 public:
     /// Throws `std::system_error`.
-    pool_manager(const process_pool_options& options, std::size_t max_workers, task_queue& queue, pool_report& report);
+    pool_manager(const process_pool_options& options, std::size_t max_workers, task_queue& queue, block_cache& blocks,
+                 pool_report& report);
 
     /// Works until the queue is closed and empty and all workers are gone. On a thread of its own.
     void run() noexcept;
@@ -71,6 +73,7 @@ private:
     static constexpr std::chrono::milliseconds look_every{1};  ///< at workers that have several tasks
     static constexpr std::chrono::seconds patience{5};         ///< with workers that were told to leave
     static constexpr std::chrono::milliseconds memory_look_every{50};
+    static constexpr std::chrono::seconds trim_every{1};
 
     // The pool's thread.
     void turn(lock_type& lock);
@@ -111,6 +114,7 @@ private:
     void retire(worker_channel& worker);
     void retire_idle();
     void check_memory();
+    void trim_blocks();
     void doom(worker_channel& worker, int signal, std::string verdict);
     clock::time_point next_look_at_lives() const noexcept;
 
@@ -160,6 +164,7 @@ private:
 
     const process_pool_options& options_;
     task_queue& queue_;
+    block_cache& blocks_;
     pool_report& report_;
     byte_buffer initialize_frame_;
     unique_fd epoll_;
@@ -171,6 +176,7 @@ private:
     bool is_warming_up_ = false;
     bool is_ended_by_user_ = false;
     clock::time_point next_memory_look_ = clock::time_point::min();
+    clock::time_point next_trim_ = clock::time_point::min();
     std::uint64_t answered_ = 0;
     std::uint64_t started_ = 0;
     std::uint64_t died_ = 0;

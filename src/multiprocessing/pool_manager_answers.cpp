@@ -27,6 +27,8 @@ namespace tercet::multiprocessing {
 
 namespace {
 
+constexpr std::size_t kept_request = std::size_t{1} << 20U;
+
 struct answer {
     remote_task* task;
     bool is_error;
@@ -212,11 +214,11 @@ void pool_manager::on_closed(worker_channel& worker) {
     if (!worker.is_being_read) take_back(worker);  // else its end tells
 }
 
-/// The worker has its request whole, which is not needed any more.
+/// The worker has its request whole. A large one is not kept for the case that it dies before it begins.
 void pool_manager::on_sent(worker_channel& worker) {
     worker.forget_outgoing();
     remote_task* const task = worker.tasks.first();
-    if (task && !task->can_retry()) task->drop_request();
+    if (task && !task->can_retry() && task->request.size() > kept_request) task->drop_request();
 }
 
 /// False: the frame stays where it is, to be looked at again.
@@ -271,7 +273,6 @@ bool pool_manager::on_frame_answer(const channel_pointer& channel, lock_type& lo
     const bool is_error = worker.reader.head().kind == frame_kind::error;
     remote_task* const task = take_first(worker);
     worker.answers.take();
-    worker.answers.release();
     const bool is_retried = is_error && retry(*task);
     after_answers(worker, believable(place.detail), 1);
     if (worker.has_driver) worker.wake_waiter();
@@ -282,6 +283,8 @@ bool pool_manager::on_frame_answer(const channel_pointer& channel, lock_type& lo
         lock.lock();
     }
     worker.reader.next();
+    worker.answers.release();  // and with it what the worker keeps of its answer
+    worker.wake();
     end_reading(worker);
     return true;
 }

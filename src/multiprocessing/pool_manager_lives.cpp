@@ -97,6 +97,15 @@ void pool_manager::check_memory() {
     }
 }
 
+/// Gives the memory of large arguments back when it was not needed for a while.
+void pool_manager::trim_blocks() {
+    if (blocks_.is_empty()) return;
+    const auto now = clock::now();
+    if (now < next_trim_) return;
+    next_trim_ = now + trim_every;
+    blocks_.trim();
+}
+
 /// Ends the worker by a signal.
 void pool_manager::doom(worker_channel& worker, int signal, std::string verdict) {
     worker.verdict = std::move(verdict);
@@ -112,6 +121,7 @@ pool_manager::clock::time_point pool_manager::next_look_at_lives() const noexcep
         next = options_.idle_timeout.deadline(idle_.front()->last_answer);
     if (options_.worker_memory_limit != process_pool_options::unlimited && ready_ != 0)
         next = std::min(next, next_memory_look_);
+    if (!blocks_.is_empty()) next = std::min(next, next_trim_);
     return next;
 }
 

@@ -112,6 +112,7 @@ bool pool_manager::send_task(worker_channel& worker, remote_task& task) {
         worker.wake();
         return true;
     }
+    if (task.block) wanted_look_ = std::min<clock::time_point>(wanted_look_, clock::now() + trim_every);
     task.record = &worker.requests.write(static_cast<std::uint32_t>(ring_kind::run_from_socket), 0, {});
     worker.wake();
     complete_frame(task.request, frame_kind::run);

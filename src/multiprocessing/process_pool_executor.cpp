@@ -28,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+#include "block_cache.hpp"
 #include "bootstrap.hpp"
 #include "frame.hpp"
 #include "pool_manager.hpp"
@@ -60,9 +61,9 @@ public:
     void enqueue(remote_task& task) {
         require_own_process();
         start();
-        if (task.request.size() - sizeof(frame_head) > options_.max_message_bytes)
+        if (const std::size_t size = task.request_size() - sizeof(frame_head); size > options_.max_message_bytes)
             throw std::length_error(fmt::format("process_pool_executor: arguments of {} bytes; max_message_bytes is {}",
-                                                task.request.size() - sizeof(frame_head), options_.max_message_bytes));
+                                                size, options_.max_message_bytes));
         task.driver = shared_from_this();
         queue_.push(task, !is_own_thread());
         manager_->on_submitted();
@@ -70,6 +71,11 @@ public:
 
     bool drive(remote_task& task, std::chrono::steady_clock::time_point deadline) noexcept override {
         return !is_of_another_process() && !is_own_thread() && manager_->drive(task, deadline);
+    }
+
+    std::unique_ptr<message_block> take_block() noexcept { return blocks_.take(); }
+    void give_back(std::unique_ptr<message_block> block) noexcept override {
+        if (!is_of_another_process()) blocks_.give_back(std::move(block));
     }
 
     void shutdown(shutdown_options how) {
@@ -168,7 +174,7 @@ private:
         if (queue_.is_closed()) return;  // push says why
         require_start_possible();
         queue_.open();
-        manager_.emplace(options_, max_workers(), queue_, report_);
+        manager_.emplace(options_, max_workers(), queue_, blocks_, report_);
         sigset_t all;
         sigset_t before;
         ::sigfillset(&all);
@@ -211,6 +217,7 @@ private:
     const process_pool_options options_;
     std::atomic<std::size_t> max_workers_{options_.max_workers};
     task_queue queue_;
+    block_cache blocks_;
     pool_report report_;
     std::optional<pool_manager> manager_;
     std::atomic<std::uint64_t> started_in_{0};  // the process generation; 0: not started
@@ -267,10 +274,21 @@ std::unique_ptr<remote_task::limits_type> process_pool_executor::make_limits(sub
     return limits;
 }
 
+const std::size_t process_pool_executor::empty_request = sizeof(frame_head);
+
 byte_buffer process_pool_executor::start_request() {
     byte_buffer request;
     request.resize(sizeof(frame_head));
     return request;
+}
+
+message_block* process_pool_executor::argument_blocks::block() noexcept {
+    block_ = pool_.take_block();
+    return block_.get();
+}
+
+process_pool_executor::argument_blocks::~argument_blocks() {
+    if (block_) pool_.give_back(std::move(block_));
 }
 
 void process_pool_executor::enqueue(remote_task& task) {

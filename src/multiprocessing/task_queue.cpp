@@ -58,7 +58,7 @@ void task_queue::open() {
 }
 
 void task_queue::push(remote_task& task, bool may_wait) {
-    const std::size_t bytes = task.request.size();
+    const std::size_t bytes = task.request_size();
     const auto has_room = [&] {
         return is_closed_ || size_ == 0 || (size_ < max_size_ && bytes <= max_bytes_ - std::min(bytes_, max_bytes_));
     };
@@ -150,7 +150,7 @@ void task_queue::forget_deadline(const remote_task& task) noexcept {
 
 void task_queue::note_removed(const remote_task& task) noexcept {
     --size_;
-    bytes_ -= task.request.size();
+    bytes_ -= task.request_size();
     has_room_.notify_all();  // who waits may want different amounts of it
 }
 
@@ -162,7 +162,7 @@ void task_queue::put_back(remote_task& task) noexcept {
     } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): it is looked at again when a worker gets it
     }
     ++size_;
-    bytes_ += task.request.size();
+    bytes_ += task.request_size();
 }
 
 void task_queue::clear_wake() noexcept {

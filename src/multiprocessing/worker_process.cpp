@@ -62,7 +62,7 @@ void flush_output() noexcept {
     std::fflush(stdout);
 }
 
-class worker_process {
+class worker_process final : block_source {
 public:
     worker_process(unique_fd socket, unique_fd parent) : socket_(std::move(socket)), parent_(std::move(parent)) {}
 
@@ -81,6 +81,7 @@ public:
         rings both{segment.head(),
                    {segment.head().requests, segment.request_room()},
                    {segment.head().answers, segment.answer_room()}};
+        rings_ = &both;
         for (;;) serve(both);
     }
 
@@ -154,7 +155,7 @@ private:
             };
             // While more requests wait, who has sent them looks for answers by itself.
             if (has_unsignalled_ && !shared.requests.has_message()) signal_pool(shared);
-            if (!spin_.until(is_wanted)) sleep_until(shared, is_wanted);
+            if (!spin_.until(is_wanted)) sleep_until(shared, is_wanted, block_.capacity() != 0);
             const auto message = shared.requests.front();
             if (message.record) return message;
             if (shared.requests.is_malformed()) end_process(1);
@@ -183,14 +184,27 @@ private:
         has_unsignalled_ = true;
     }
 
-    /// Sleeps unless `is_over()`; the pool's side changes that and then looks at `worker_sleeps`.
+    /// Sleeps unless `is_over()`; the pool's side changes that and then looks at `worker_sleeps`. May give the memory
+    /// of large results back after a while.
     template <class Condition>
-    void sleep_until(rings& shared, Condition is_over) {
+    void sleep_until(rings& shared, Condition is_over, bool is_idle = false) {
         auto& sleeps = shared.head.worker_sleeps;
+        const auto limit = is_idle ? clock::now() + keep_block : clock::time_point::max();
         sleeps.store(1, std::memory_order_relaxed);
         std::atomic_thread_fence(std::memory_order_seq_cst);
-        if (!is_over()) futex_wait(sleeps, 1, clock::time_point::max(), futex_scope::shared);
+        if (!is_over()) futex_wait(sleeps, 1, limit, futex_scope::shared);
         sleeps.store(0, std::memory_order_relaxed);
+        if (is_idle && !is_over() && clock::now() >= limit && shared.answers.is_all_read()) block_.reset();
+    }
+
+    /// A place for a large result: there is one, which the pool must have read.
+    message_block* block() noexcept override {
+        if (!rings_) return nullptr;  // an initializer's result
+        if (has_unsignalled_) signal_pool(*rings_);
+        const auto is_free = [this] { return rings_->answers.is_all_read(); };
+        while (!is_free()) sleep_until(*rings_, is_free);
+        block_.clear();
+        return &block_;
     }
 
     void signal_pool(rings& shared) {
@@ -216,11 +230,11 @@ private:
     /// Makes the frame of what `work` writes, or of what it throws; returns `kind`, or that of an error.
     template <class Work>
     frame_kind answer(frame_kind kind, Work work) {
-        encoder out(std::move(frame_));
+        encoder out(std::move(frame_), this);
         out.buffer().resize(sizeof(frame_head));
         try {
             work(out);
-            if (const auto size = out.buffer().size() - sizeof(frame_head); size > limit_)
+            if (const auto size = out.buffer().size() - sizeof(frame_head) + out.block_size(); size > limit_)
                 throw std::length_error(
                     fmt::format("process_pool_executor: a result of {} bytes; max_message_bytes is {}", size, limit_));
         } catch (...) {
@@ -255,6 +269,7 @@ private:
 
     using clock = std::chrono::steady_clock;
     static constexpr std::size_t kept_capacity = std::size_t{1} << 20U;
+    static constexpr std::chrono::seconds keep_block{1};
 
     unique_fd socket_;
     unique_fd parent_;
@@ -264,6 +279,8 @@ private:
     byte_buffer frame_;
     std::vector<unique_fd> descriptors_;
     std::uint64_t limit_ = 0;
+    rings* rings_ = nullptr;
+    message_block block_;
     bool has_unsignalled_ = false;  // answers that the pool was not told of
     adaptive_spin spin_;
 };

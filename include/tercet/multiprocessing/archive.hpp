@@ -2,6 +2,7 @@
 
 #include <tercet/multiprocessing/byte_buffer.hpp>
 #include <tercet/multiprocessing/errors.hpp>
+#include <tercet/multiprocessing/message_block.hpp>
 #include <tercet/multiprocessing/unique_fd.hpp>
 
 #include <cstddef>
@@ -49,7 +50,9 @@ public:
     static constexpr bool is_loading = false;
 
     encoder() noexcept = default;
-    explicit encoder(byte_buffer start) noexcept : buffer_(std::move(start)) {}
+    /// `blocks`: where large parts go; null: nowhere, they stand with the rest.
+    explicit encoder(byte_buffer start, block_source* blocks = nullptr) noexcept
+        : buffer_(std::move(start)), blocks_(blocks) {}
 
     /// Appends the values. Throws `std::bad_alloc`, and `decode_error` for a value nested too deep.
     template <class... T>
@@ -60,6 +63,12 @@ public:
         requires std::is_trivially_copyable_v<T>
     void write_raw(const T& value) { write(&value, sizeof value); }
     void write_count(std::size_t count) { write_raw(static_cast<std::uint64_t>(count)); }
+    /// A count of elements, and their bytes, which go into a block if they are many.
+    void write_elements(std::size_t count, const void* bytes, std::size_t size) {
+        if (size >= least_block_size && blocks_ && write_to_block(count, bytes, size)) return;
+        write_count(count);
+        write(bytes, size);
+    }
 
     /// Sends a duplicate of `fd` beside the bytes: for the `serialize` of what is known by a file descriptor. Throws
     /// `std::system_error` when `fd` is not open or there are too many, `std::length_error` beyond `max_descriptors`.
@@ -71,12 +80,21 @@ public:
     /// Takes them back, when they could not be sent.
     void keep_descriptors(std::vector<unique_fd> descriptors) noexcept { descriptors_ = std::move(descriptors); }
     unsigned& depth() noexcept { return depth_; }
+    /// How many bytes are in a block.
+    std::size_t block_size() const noexcept { return block_ ? block_->size() : 0; }
 
 private:
+    bool write_to_block(std::size_t count, const void* bytes, std::size_t size);
+
     byte_buffer buffer_;
     std::vector<unique_fd> descriptors_;
+    block_source* blocks_ = nullptr;
+    message_block* block_ = nullptr;  // the one that this message has
     unsigned depth_ = 0;
 };
+
+/// The count of elements that are in a block has this bit.
+inline constexpr std::uint64_t is_in_block = std::uint64_t{1} << 63U;
 
 /// Reads values back. Trusts nothing: a count is checked against the bytes that are left before memory is taken for it.
 /// Every read throws `decode_error` when the bytes do not make a value.
@@ -122,6 +140,19 @@ public:
         return static_cast<std::size_t>(count);
     }
 
+    /// What `write_elements` wrote: elements of `size_of_one` bytes each, and where they are until the decoder goes.
+    /// Those in a block are aligned.
+    struct elements {
+        std::size_t count;
+        const std::byte* bytes;
+    };
+    elements read_elements(std::size_t size_of_one) {
+        const auto count = read_raw<std::uint64_t>();
+        if ((count & is_in_block) != 0) return read_from_block(count & ~is_in_block, size_of_one);
+        if (count > left() / size_of_one) throw_bad_count(count, left());
+        return {static_cast<std::size_t>(count), take(static_cast<std::size_t>(count) * size_of_one)};
+    }
+
     /// The next of the descriptors, closed on exec.
     unique_fd read_descriptor() {
         if (descriptors_.empty()) throw_no_descriptor();
@@ -130,15 +161,22 @@ public:
         return next;
     }
 
+    /// How many bytes of what was read were in blocks.
+    std::size_t bytes_in_blocks() const noexcept { return bytes_in_blocks_; }
+
     /// Throws when bytes are left over.
     void expect_end() const;
 
     unsigned& depth() noexcept { return depth_; }
 
 private:
+    elements read_from_block(std::uint64_t count, std::size_t size_of_one);
+
     const std::byte* position_;
     const std::byte* end_;
     std::span<unique_fd> descriptors_;
+    received_block block_;
+    std::size_t bytes_in_blocks_ = 0;
     unsigned depth_ = 0;
 };
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <ranges>
 #include <string>
@@ -33,6 +35,9 @@ template <class T>
 consteval std::size_t least_size() {
     return is_bytewise<T>() ? sizeof(T) : 1;
 }
+
+/// From how many bytes on an array is worth the question for huge pages.
+inline constexpr std::size_t worth_a_hint = std::size_t{4} << 20U;
 
 /// Whether the elements lie in one block whose bytes are their values.
 template <class T>
@@ -66,10 +71,11 @@ void decode_variant(decoder& in, T& value, std::index_sequence<I...>) {
 
 template <class T>
 void encode_sequence(encoder& out, const T& value) {
-    out.write_count(std::ranges::size(value));
     if constexpr (is_block<T>) {
-        out.write(std::ranges::data(value), std::ranges::size(value) * sizeof(*std::ranges::data(value)));
+        out.write_elements(std::ranges::size(value), std::ranges::data(value),
+                           std::ranges::size(value) * sizeof(*std::ranges::data(value)));
     } else {
+        out.write_count(std::ranges::size(value));
         for (const auto& element : value) encode<typename T::value_type>(out, element);
     }
 }
@@ -77,17 +83,23 @@ void encode_sequence(encoder& out, const T& value) {
 template <class T>
 void decode_sequence(decoder& in, T& value) {
     using element_type = typename T::value_type;
-    const std::size_t count = in.read_count(least_size<element_type>());
     value.clear();
-    if constexpr (is_block<T> && requires { value.resize(count); }) {
-        if constexpr (alignof(element_type) == 1) {
-            const auto* const first = reinterpret_cast<const element_type*>(in.take(count * sizeof(element_type)));
+    if constexpr (is_block<T> && requires { value.resize(std::size_t{}); }) {
+        const auto [count, bytes] = in.read_elements(sizeof(element_type));
+        const auto* const first = reinterpret_cast<const element_type*>(bytes);
+        if (reinterpret_cast<std::uintptr_t>(bytes) % alignof(element_type) == 0) {
+            if constexpr (requires { value.reserve(count); }) {
+                value.reserve(count);
+                if (count >= worth_a_hint / sizeof(element_type))
+                    expect_to_fill(std::ranges::data(value), count * sizeof(element_type));
+            }
             value.assign(first, first + count);
         } else {
             value.resize(count);
-            in.read(std::ranges::data(value), count * sizeof(element_type));
+            if (count != 0) std::memcpy(std::ranges::data(value), bytes, count * sizeof(element_type));
         }
     } else {
+        const std::size_t count = in.read_count(least_size<element_type>());
         // A hostile count must not take more memory at once than its message did.
         if constexpr (requires { value.reserve(count); })
             value.reserve(std::min(count, in.left() / sizeof(element_type) + 1));

@@ -28,13 +28,6 @@ template <class T>
 struct measured {
     call_statistics statistics;
     T value{};
-
-    template <class Archive>
-    void serialize(Archive& archive) {
-        archive(statistics);
-        if constexpr (Archive::is_loading) statistics.received_bytes = archive.left();
-        archive(value);
-    }
 };
 
 template <>
@@ -44,28 +37,18 @@ struct measured<void> {
 
 namespace detail {
 
-/// When a call was submitted; knows, on the other side, how large the arguments behind it are.
-class submission_stamp {
-public:
-    submission_stamp() noexcept = default;
-    static submission_stamp now() noexcept;
+template <class T>
+inline constexpr bool is_measured = false;
+template <class T>
+inline constexpr bool is_measured<measured<T>> = true;
 
-    template <class Archive>
-    void serialize(Archive& archive) {
-        archive(submitted_);
-        if constexpr (Archive::is_loading) argument_bytes_ = archive.left();
-    }
+/// When a call was submitted, by the one clock of all processes of a machine.
+using submission_time = std::chrono::steady_clock::time_point;
 
-private:
-    friend class call_meter;
-    std::chrono::steady_clock::time_point submitted_;  // one clock for all processes of a machine
-    std::uint64_t argument_bytes_ = 0;
-};
-
-/// Measures a call, from its construction to `read`.
+/// Measures a call, from its construction to `read`. The pool fills in what is sent and received.
 class call_meter {
 public:
-    explicit call_meter(const submission_stamp& stamp) noexcept;
+    explicit call_meter(submission_time submitted) noexcept;
     call_statistics read() const noexcept;
 
 private:
@@ -81,9 +64,9 @@ struct measured_function {
 
     template <class... Args>
         requires std::is_invocable_v<Fn, Args...>
-    auto operator()(const submission_stamp& stamp, Args&&... args) {
+    auto operator()(submission_time submitted, Args&&... args) {
         using result_type = std::decay_t<std::invoke_result_t<Fn, Args...>>;
-        const call_meter meter(stamp);
+        const call_meter meter(submitted);
         if constexpr (std::is_void_v<result_type>) {
             std::invoke(std::move(fn), std::forward<Args>(args)...);
             return measured<void>{meter.read()};

@@ -150,12 +150,12 @@ public:
         requires(!std::is_same_v<std::remove_cvref_t<Fn>, submit_options>)
     auto submit_measured(Fn&& fn, Args&&... args) {
         return send(nullptr, detail::measured_function<std::decay_t<Fn>>{std::forward<Fn>(fn)},
-                    detail::submission_stamp::now(), std::forward<Args>(args)...);
+                    std::chrono::steady_clock::now(), std::forward<Args>(args)...);
     }
     template <class Fn, class... Args>
     auto submit_measured(submit_options options, Fn&& fn, Args&&... args) {
         return send(make_limits(std::move(options)), detail::measured_function<std::decay_t<Fn>>{std::forward<Fn>(fn)},
-                    detail::submission_stamp::now(), std::forward<Args>(args)...);
+                    std::chrono::steady_clock::now(), std::forward<Args>(args)...);
     }
 
     /// For `map`: calls `fn` with each of the items, in one message.
@@ -204,6 +204,21 @@ public:
 private:
     class core;
 
+    /// Gives the arguments of a call a block, if they are large.
+    class argument_blocks final : public block_source {
+    public:
+        explicit argument_blocks(core& pool) noexcept : pool_(pool) {}
+        argument_blocks(const argument_blocks&) = delete;
+        argument_blocks& operator=(const argument_blocks&) = delete;
+        ~argument_blocks();
+        message_block* block() noexcept override;
+        std::unique_ptr<message_block> take() noexcept { return std::move(block_); }
+
+    private:
+        core& pool_;
+        std::unique_ptr<message_block> block_;
+    };
+
     template <class Fn, class... Args>
     auto send(std::unique_ptr<remote_task::limits_type> limits, Fn&& fn, Args&&... args) {
         using call = remote_call_of<Fn, Args...>;
@@ -211,7 +226,8 @@ private:
         auto* const task = new task_of<call>;
         task->limits = std::move(limits);
         future<result_type> result{state_pointer<future_state<result_type>>(task)};
-        encoder out(start_request());
+        argument_blocks blocks(*core_);
+        encoder out(start_request(), &blocks);
         try {
             call::encode_request(out, fn, args...);
         } catch (...) {
@@ -221,14 +237,17 @@ private:
         }
         task->request = std::move(out.buffer());
         task->descriptors = out.take_descriptors();
+        task->block = blocks.take();
+        task->sent_bytes = task->request_size() - empty_request;
         task->add_reference();
         enqueue(*task);
         return result;
     }
 
     static std::unique_ptr<remote_task::limits_type> make_limits(submit_options options);
-    /// A buffer with room for the head of a frame.
+    /// A buffer with room for the head of a frame, and how large that is.
     static byte_buffer start_request();
+    static const std::size_t empty_request;
     /// Takes over a reference to `task`; on an exception the call is discarded.
     void enqueue(remote_task& task);
     bool cancel_running(future_state_base& state);

@@ -2,6 +2,7 @@
 
 #include <tercet/futures/future_state.hpp>
 #include <tercet/futures/submit_options.hpp>
+#include <tercet/multiprocessing/measured.hpp>
 #include <tercet/multiprocessing/remote_call.hpp>
 
 #include <atomic>
@@ -27,6 +28,8 @@ public:
     /// Does the pool's work for `task` on this thread, as far as it can, until the call is over or `deadline` passes.
     /// Returns whether the call is over. Runs no callbacks.
     virtual bool drive(remote_task& task, std::chrono::steady_clock::time_point deadline) noexcept = 0;
+    /// A call does not need its block any more.
+    virtual void give_back(std::unique_ptr<message_block> block) noexcept = 0;
 
     call_driver(const call_driver&) = delete;
     call_driver& operator=(const call_driver&) = delete;
@@ -75,11 +78,21 @@ public:
 
     /// A message frame; its head is filled in when it is sent.
     byte_buffer request;
-    std::vector<unique_fd> descriptors;  ///< that go with it
+    std::vector<unique_fd> descriptors;    ///< that go with it
+    std::unique_ptr<message_block> block;  ///< in which large parts of it are, or null; until the call is over
+    std::size_t sent_bytes = 0;            ///< how large the arguments are, for statistics
+    /// How large it is.
+    std::size_t request_size() const noexcept { return request.size() + (block ? block->size() : 0); }
     /// Lets go of what was sent.
     void drop_request() noexcept {
         request = byte_buffer();
         descriptors.clear();
+    }
+    /// Of all that the call had to say.
+    void drop_arguments() noexcept {
+        drop_request();
+        if (block && driver) driver->give_back(std::move(block));
+        block.reset();
     }
 
     /// Null for a call without options.
@@ -116,24 +129,29 @@ public:
                 Call::decode_result(in);
                 this->emplace();
             } else {
+                const std::size_t before = in.left();
                 this->emplace(Call::decode_result(in));
+                if constexpr (detail::is_measured<typename Call::result_type>) {
+                    this->value().statistics.sent_bytes = sent_bytes;
+                    this->value().statistics.received_bytes = before - in.left() + in.bytes_in_blocks();
+                }
             }
         } catch (...) {
             error = std::current_exception();
         }
-        drop_request();  // a future that is kept must not keep what the call held
+        drop_arguments();  // a future that is kept must not keep what the call held
         if (decide()) error ? this->finish(std::move(error), observer) : this->finish(observer);
         this->release();
     }
 
     void fail(std::exception_ptr error, finish_observer* observer) noexcept override {
-        drop_request();
+        drop_arguments();
         if (decide() && this->start()) this->finish(std::move(error), observer);
         this->release();
     }
 
     void discard() noexcept override {
-        drop_request();
+        drop_arguments();
         if (decide() && !this->cancel() && this->is_running()) this->finish_cancelled();  // begun, and put back
         this->release();
     }

@@ -1,0 +1,274 @@
+// Large parts of arguments and results lie beside the message, in blocks of shared memory.
+
+#include <tercet/multiprocessing.hpp>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <latch>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "multiprocessing/block_cache.hpp"
+#include "process_probe.hpp"
+
+namespace tercet::multiprocessing {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t many = 100'000;  // of anything: more than a small block
+
+std::vector<double> numbers(std::size_t count, double first) {
+    std::vector<double> all(count);
+    std::iota(all.begin(), all.end(), first);
+    return all;
+}
+std::vector<double> add(std::vector<double> all, double number) {
+    for (double& each : all) each += number;
+    return all;
+}
+
+/// How many blocks a process has; 0: this one.
+std::size_t open_blocks(pid_t pid = 0) {
+    std::size_t count = 0;
+    for (const auto& each : std::filesystem::directory_iterator(
+             "/proc/" + (pid == 0 ? std::string("self") : std::to_string(pid)) + "/fd")) {
+        std::error_code gone;
+        if (std::filesystem::read_symlink(each, gone).string().find("tercet-block") != std::string::npos) ++count;
+    }
+    return count;
+}
+
+/// A source of blocks for a test.
+class one_block final : public block_source {
+public:
+    message_block* block() noexcept override { return &block_; }
+
+private:
+    message_block block_;
+};
+
+TEST(message_block, large_elements_go_beside_the_message_and_come_back) {
+    const std::map<std::string, std::vector<double>> small_and_large{
+        {"small", numbers(3, 1)}, {"large", numbers(many, 5)}, {"larger", numbers(3 * many + 1, 0.5)}};
+    const std::vector<std::string> texts{std::string(many, 'a'), "b", std::string(many + 7, 'c')};
+    one_block source;
+    encoder out(byte_buffer(), &source);
+    encode(out, small_and_large);
+    encode(out, texts);
+    EXPECT_LT(out.buffer().size(), 1'000U);
+    EXPECT_GT(out.block_size(), (4 * many + 1) * sizeof(double) + 2 * many);
+    auto descriptors = out.take_descriptors();
+    EXPECT_EQ(descriptors.size(), 1U);
+    decoder in(out.buffer().bytes(), descriptors);
+    EXPECT_EQ((decode<std::map<std::string, std::vector<double>>>(in)), small_and_large);
+    EXPECT_EQ(decode<std::vector<std::string>>(in), texts);
+    in.expect_end();
+}
+
+TEST(message_block, without_a_place_for_blocks_everything_stands_in_the_message) {
+    encoder out;
+    encode(out, numbers(many, 1));
+    EXPECT_TRUE(out.take_descriptors().empty());
+    decoder in(out.buffer().bytes());
+    EXPECT_EQ(decode<std::vector<double>>(in), numbers(many, 1));
+}
+
+TEST(message_block, a_container_that_does_not_lie_in_one_piece_stands_in_the_message) {
+    const std::deque<int> pieces(many, 3);
+    one_block source;
+    encoder out(byte_buffer(), &source);
+    encode(out, pieces);
+    EXPECT_TRUE(out.take_descriptors().empty());
+    decoder in(out.buffer().bytes());
+    EXPECT_EQ(decode<std::deque<int>>(in), pieces);
+}
+
+class hostile_block : public testing::Test {
+protected:
+    /// Decodes a vector whose elements are said to be in `file`.
+    static std::vector<double> decode_from(int file, std::uint64_t count, std::uint64_t at) {
+        encoder out;
+        out.write_raw(count | is_in_block);
+        out.write_raw(at);
+        if (file >= 0) out.write_descriptor(file);
+        auto descriptors = out.take_descriptors();
+        decoder in(out.buffer().bytes(), descriptors);
+        return decode<std::vector<double>>(in);
+    }
+
+    unique_fd file{::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+};
+
+TEST_F(hostile_block, one_that_could_become_shorter_is_refused) {
+    ASSERT_EQ(::ftruncate(file.get(), 4096), 0);
+    EXPECT_THROW(decode_from(file.get(), 4, 0), decode_error);
+    ASSERT_EQ(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    EXPECT_EQ(decode_from(file.get(), 4, 0), std::vector<double>(4));
+}
+
+TEST_F(hostile_block, a_part_that_is_not_inside_is_refused) {
+    ASSERT_EQ(::ftruncate(file.get(), 4096), 0);
+    ASSERT_EQ(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    EXPECT_EQ(decode_from(file.get(), 512, 0).size(), 512U);
+    EXPECT_THROW(decode_from(file.get(), 513, 0), decode_error);
+    EXPECT_THROW(decode_from(file.get(), 512, 64), decode_error);
+    EXPECT_THROW(decode_from(file.get(), 1, 8), decode_error);  // not aligned
+    EXPECT_THROW(decode_from(file.get(), 1, ~std::uint64_t{63}), decode_error);
+    EXPECT_THROW(decode_from(file.get(), std::uint64_t{1} << 62U, 0), decode_error);
+    EXPECT_THROW(decode_from(file.get(), (std::uint64_t{1} << 61U) + 1, 0), decode_error);
+}
+
+TEST_F(hostile_block, one_that_is_empty_missing_or_no_such_file_is_refused) {
+    ASSERT_EQ(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    EXPECT_THROW(decode_from(file.get(), 1, 0), decode_error);
+    EXPECT_THROW(decode_from(-1, 1, 0), decode_error);
+    const unique_fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    EXPECT_THROW(decode_from(null.get(), 1, 0), decode_error);
+}
+
+TEST(block_cache, blocks_are_used_again_and_go_when_nobody_wants_them) {
+    const auto bytes = numbers(many, 1);
+    block_cache cache;
+    EXPECT_TRUE(cache.is_empty());
+    auto block = cache.take();
+    block->append(bytes.data(), many);
+    const int file = block->file();
+    cache.trim();  // what is in use does not count as old
+    EXPECT_FALSE(cache.is_empty());
+    cache.give_back(std::move(block));
+    cache.trim();
+    block = cache.take();
+    EXPECT_EQ(block->file(), file);
+    EXPECT_EQ(block->size(), 0U);
+    cache.give_back(std::move(block));
+    cache.trim();
+    EXPECT_FALSE(cache.is_empty());
+    cache.trim();
+    EXPECT_TRUE(cache.is_empty());
+}
+
+TEST(process_blocks, arrays_go_there_and_back) {
+    process_pool_executor pool(2);
+    std::vector<future<std::vector<double>>> results;
+    for (std::size_t i = 0; i < 10; ++i)
+        results.push_back(pool.submit(add, numbers(many * (i + 1), static_cast<double>(i)), 1.0));
+    for (std::size_t i = 0; i < 10; ++i)
+        EXPECT_EQ(results[i].result(), numbers(many * (i + 1), static_cast<double>(i) + 1));
+}
+
+TEST(process_blocks, an_array_larger_than_a_huge_page_arrives) {
+    process_pool_executor pool(1);
+    EXPECT_EQ(pool.submit(add, numbers(20 * many, 3), 1.0).result(), numbers(20 * many, 4));
+}
+
+TEST(process_blocks, a_call_that_is_made_again_has_its_array_again) {
+    const auto die_first = [](const std::vector<double>& all, const std::string& flag) {
+        if (!std::filesystem::exists(flag)) {
+            std::filesystem::create_directory(flag);
+            ::_exit(9);
+        }
+        return std::accumulate(all.begin(), all.end(), 0.0);
+    };
+    const signpost place;
+    process_pool_executor pool(1);
+    auto call = pool.submit({.retries = 1}, die_first, std::vector<double>(many, 2), place.path() + "-tried");
+    EXPECT_EQ(call.result(), 2.0 * many);
+}
+
+TEST(process_blocks, a_worker_that_dies_with_an_array_costs_its_call_only) {
+    process_pool_executor pool(1);
+    auto dies = pool.submit([](const std::vector<double>&) { ::_exit(9); }, numbers(many, 1));
+    auto lives = pool.submit(add, numbers(many, 1), 1.0);
+    EXPECT_THROW(dies.result(), worker_died);
+    EXPECT_EQ(lives.result(), numbers(many, 2));
+}
+
+/// An array whose reading, in this process, waits in the middle.
+class held_array {
+public:
+    static inline std::atomic<pid_t> reader{0};
+    static inline std::latch* is_being_read = nullptr;
+    static inline std::latch* door = nullptr;
+
+    std::vector<double> values;
+
+    template <class Archive>
+    void serialize(Archive& archive) {
+        int front = 0;
+        archive(front);
+        if constexpr (Archive::is_loading)
+            if (::getpid() == reader) {
+                is_being_read->count_down();
+                door->wait();
+            }
+        archive(values);
+    }
+};
+
+TEST(process_blocks, a_worker_does_not_write_over_a_result_that_is_being_read) {
+    std::latch is_being_read(1);
+    std::latch door(1);
+    held_array::is_being_read = &is_being_read;
+    held_array::door = &door;
+    held_array::reader = ::getpid();
+    const auto make = [](double first) { return held_array{numbers(many, first)}; };
+    const auto make_and_tell = [](double first, const std::string& here) {
+        signpost::write(here, 1);
+        return numbers(many, first);
+    };
+    const signpost here;
+    process_pool_executor pool(1);
+    auto first = pool.submit(make, 1.0);
+    std::jthread reader([&] { first.wait(); });
+    is_being_read.wait();
+    auto second = pool.submit(make_and_tell, 1000.0, here.path());
+    here.next();
+    const pid_t worker = pool.worker_pids().at(0);
+    wait_until_asleep(worker);  // it waits for the place of the first result
+    door.count_down();
+    EXPECT_EQ(first.result().values, numbers(many, 1));
+    EXPECT_EQ(second.result(), numbers(many, 1000));
+    held_array::reader = 0;
+}
+
+TEST(process_blocks, their_memory_is_given_back_when_it_is_not_needed_for_a_while) {
+    process_pool_executor pool(1);
+    EXPECT_EQ(pool.submit(add, numbers(many, 1), 1.0).result().size(), many);
+    const pid_t worker = pool.worker_pids().at(0);
+    EXPECT_GT(open_blocks() + open_blocks(worker), 0U);
+    while (open_blocks() + open_blocks(worker) != 0) std::this_thread::yield();
+    EXPECT_EQ(pool.submit(add, numbers(many, 1), 1.0).result(), numbers(many, 2));
+    EXPECT_EQ(pool.worker_pids().at(0), worker);
+}
+
+TEST(process_blocks, they_go_with_the_pool) {
+    const std::size_t before = open_fds();
+    {
+        process_pool_executor pool(2);
+        for (int i = 0; i < 5; ++i) pool.submit(add, numbers(many, 1), 1.0).result();
+    }
+    EXPECT_EQ(open_blocks(), 0U);
+    EXPECT_LE(open_fds(), before + 2);  // the fork server's
+}
+
+TEST(process_blocks, count_for_the_limit_of_a_message_and_of_the_queue) {
+    process_pool_executor pool({.max_workers = 1, .max_message_bytes = 200'000});
+    EXPECT_THROW(pool.submit(add, numbers(many, 1), 1.0).result(), std::length_error);
+    EXPECT_THROW(pool.submit(numbers, many, 1.0).result(), std::length_error);
+    EXPECT_EQ(pool.submit(numbers, std::size_t{20'000}, 1.0).result(), numbers(20'000, 1));
+}
+
+}  // namespace
+}  // namespace tercet::multiprocessing
