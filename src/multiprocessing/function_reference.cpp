@@ -12,6 +12,7 @@
 #include <elf.h>
 #include <fmt/format.h>
 #include <link.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -118,12 +119,19 @@ int read_counters(dl_phdr_info* info, std::size_t, void* argument) {
     return 1;
 }
 
-std::shared_ptr<const module_list> loaded_modules() {
+std::mutex& list_mutex() {
     static auto* const mutex = new std::mutex;
+    // Not left locked in the child of a fork by a thread that is not there.
+    [[maybe_unused]] static const int registered =
+        ::pthread_atfork([] { list_mutex().lock(); }, [] { list_mutex().unlock(); }, [] { list_mutex().unlock(); });
+    return *mutex;
+}
+
+std::shared_ptr<const module_list> loaded_modules() {
     static auto* const current = new std::shared_ptr<const module_list>(std::make_shared<module_list>());
     module_list now;
     ::dl_iterate_phdr(&read_counters, &now);
-    const std::lock_guard lock(*mutex);
+    const std::lock_guard lock(list_mutex());
     if ((*current)->loads != now.loads || (*current)->unloads != now.unloads) {
         auto fresh = std::make_shared<module_list>();
         ::dl_iterate_phdr(&add_module, fresh.get());

@@ -12,8 +12,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "fork_server.hpp"
 #include "fork_server_protocol.hpp"
+#include "start_service.hpp"
 #include "task_queue.hpp"
 #include "worker_channel.hpp"
 
@@ -91,6 +91,7 @@ private:
     bool needs_own_thread() const noexcept;
 
     // Workers.
+    start_service& service() const;
     std::size_t start_workers();
     bool start_worker();
     void make_room_for_worker();
@@ -138,7 +139,7 @@ private:
     unique_fd bell_;  ///< an eventfd, which workers write to
 
     std::mutex mutex_;  // guards all that follows
-    fork_server::connection server_;
+    start_service::connection server_;
     bool has_hello_ = false;
     bool usage_is_asked_ = false;
     bool usage_is_known_ = false;

@@ -131,7 +131,8 @@ private:
         const std::lock_guard lock(thread_mutex_);
         if (started_in_.load(std::memory_order_relaxed) != 0) return;
         if (queue_.is_closed()) return;  // push says why
-        require_start_possible();
+        if (!options_.start_method) options_.start_method = get_start_method();
+        require_start_possible(*options_.start_method);
         queue_.open();
         manager_.emplace(options_, queue_, report_);
         sigset_t all;
@@ -173,7 +174,7 @@ private:
                            std::chrono::duration<double>(*limit.duration()).count(), fmt::join(report_.pids, ", "));
     }
 
-    const process_pool_options options_;
+    process_pool_options options_;  // changes no more once it is started
     task_queue queue_;
     pool_report report_;
     std::optional<pool_manager> manager_;

@@ -5,6 +5,7 @@
 #include <tercet/multiprocessing/remote_call.hpp>
 #include <tercet/multiprocessing/remote_chunk.hpp>
 #include <tercet/multiprocessing/remote_task.hpp>
+#include <tercet/multiprocessing/start_method.hpp>
 
 #include <sys/types.h>
 
@@ -15,6 +16,7 @@
 #include <exception>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -69,6 +71,7 @@ struct process_pool_options {
     multiprocessing::when_full when_full = when_full::block;
     std::size_t max_message_bytes = std::size_t{4} << 30U;  ///< a call with larger arguments or a larger result fails
     std::chrono::milliseconds start_timeout{30'000};        ///< how long a new worker may take to be ready
+    std::optional<multiprocessing::start_method> start_method = {};  ///< none: `get_start_method()` at the first call
 };
 
 /// What the processes of a pool have used.
