@@ -11,6 +11,7 @@
 #include <tercet/multiprocessing/context.hpp>
 #include <tercet/multiprocessing/errors.hpp>
 #include <tercet/multiprocessing/event.hpp>
+#include <tercet/multiprocessing/forkserver_preload.hpp>
 #include <tercet/multiprocessing/guard.hpp>
 #include <tercet/multiprocessing/joinable_queue.hpp>
 #include <tercet/multiprocessing/listener.hpp>

@@ -11,7 +11,7 @@
 
 #include "fork_server.hpp"
 
-#include <tercet/multiprocessing/guard.hpp>
+#include <tercet/futures/errors.hpp>
 
 #include <errno.h>  // program_invocation_name
 #include <fcntl.h>
@@ -32,6 +32,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -117,6 +118,19 @@ fork_server& fork_server::instance() {
 
 fork_server* fork_server::instance_if_any() noexcept { return current.load(std::memory_order_acquire); }
 
+void fork_server::set_preload(byte_buffer request) {
+    if (request.size() > max_preload_bytes)
+        throw std::length_error(fmt::format("set_forkserver_preload: arguments of {} bytes; there may be {}",
+                                            request.size(), max_preload_bytes));
+    const std::lock_guard lock(mutex_);
+    if (pid_ != 0 && !ends_within(0))
+        throw invalid_state_error(
+            fmt::format("set_forkserver_preload: a fork server runs (pid {}): say it before the first pool or process, "
+                        "or after terminate_all()",
+                        pid_));
+    preload_ = std::move(request);
+}
+
 start_service::connection fork_server::connect() {
     const std::lock_guard lock(mutex_);
     auto [ours, theirs] = make_socket_pair();
@@ -169,6 +183,9 @@ void fork_server::start() {
     pid_ = pid;
     pidfd_ = std::move(pidfd);
     control_ = std::move(ours);
+    const std::uint64_t preload_size = preload_.size();  // if the server is dying, that shows soon enough
+    send_record(control_.get(), &preload_size, sizeof preload_size);
+    send_record(control_.get(), preload_.data(), preload_.size());
     token_ = token;
     ++generation_;
 }

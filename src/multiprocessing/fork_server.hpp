@@ -1,9 +1,11 @@
 #pragma once
 
+#include <tercet/multiprocessing/byte_buffer.hpp>
 #include <tercet/multiprocessing/unique_fd.hpp>
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -18,6 +20,11 @@ public:
     /// The one of this process; a process that the user forked has its own.
     static fork_server& instance();
     static fork_server* instance_if_any() noexcept;
+
+    static constexpr std::size_t max_preload_bytes = std::size_t{64} << 10U;
+
+    /// Has each server make a call first; nothing: none. Throws `invalid_state_error` while one runs.
+    void set_preload(byte_buffer request);
 
     connection connect() override;
     ending end_of(std::uint64_t generation) override;
@@ -39,6 +46,7 @@ private:
     std::uint64_t answered_generation_ = 0;
     std::uint64_t terminated_generation_ = 0;
     std::string last_end_;
+    byte_buffer preload_;
 };
 
 /// A wait status in words: "SIGSEGV", "exit code 3".

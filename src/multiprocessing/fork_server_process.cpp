@@ -23,6 +23,7 @@
 #include "default_start_method.hpp"
 #include "end_process.hpp"
 #include "fork_server_protocol.hpp"
+#include "forkserver_preload.hpp"
 #include "process_child.hpp"
 #include "process_starter.hpp"
 #include "spawned_child.hpp"
@@ -58,7 +59,8 @@ fork_server_process::fork_server_process(std::uint64_t token)
     ends_ = unique_fd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!ends_) end_process(1);
     ::prctl(PR_SET_NAME, "tercet-server");
-    // What static objects have printed must not be printed again by each worker.
+    run_forkserver_preload(control_.get(), parent_.get());
+    // What static objects and that call have printed must not be printed again by each worker.
     std::cout.flush();
     std::fflush(nullptr);
 }

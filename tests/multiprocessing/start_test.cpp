@@ -26,8 +26,8 @@ std::string output_of(const std::string& arguments, start_method method = start_
     return text;
 }
 
-/// Kills a victim whose three descendants are busy, and expects them to end.
-void expect_no_descendant_after_death(const char* what, start_method method) {
+/// Kills a victim whose descendants are busy, and expects them to end.
+void expect_no_descendant_after_death(const char* what, start_method method, int descendants = 3) {
     signpost post;
     std::string program = TERCET_VICTIM;
     std::string mode = what;
@@ -37,7 +37,7 @@ void expect_no_descendant_after_death(const char* what, start_method method) {
     pid_t parent = 0;
     ASSERT_EQ(::posix_spawn(&parent, program.c_str(), nullptr, nullptr, arguments, environ), 0);
     std::vector<process_watch> workers;
-    for (int i = 0; i < 3; ++i) workers.emplace_back(post.next());
+    for (int i = 0; i < descendants; ++i) workers.emplace_back(post.next());
     ::kill(parent, SIGKILL);
     ::waitpid(parent, nullptr, 0);
     for (const auto& each : workers) EXPECT_TRUE(each.ends_within(2'000));
@@ -58,6 +58,10 @@ TEST_P(start_by, a_killed_parent_leaves_no_descendant) { expect_no_descendant_af
 
 TEST_P(start_by, a_killed_parent_leaves_no_process_of_its_own) {
     expect_no_descendant_after_death("processes", GetParam());
+}
+
+TEST(start, a_killed_parent_leaves_no_server_that_is_busy_with_its_preload) {
+    expect_no_descendant_after_death("preload", start_method::forkserver, 1);
 }
 
 TEST_P(start_by, the_end_of_a_program_waits_for_processes_and_ends_daemons) {

@@ -203,6 +203,11 @@ int run(int argc, char** argv) {
     const std::string_view mode = argc > 1 ? argv[1] : "";
     if (mode == "busy") return keep_busy(argv[2]);
     if (mode == "processes") return keep_processes_busy(argv[2]);
+    if (mode == "preload") {
+        set_forkserver_preload(spin, std::string(argv[2]));
+        global_pool.submit([] {}).result();
+        return 1;
+    }
     if (mode == "leave") return leave_processes();
     if (mode == "deep processes") {
         go_down_in_processes(0);
