@@ -8,9 +8,11 @@
 #include <tercet/multiprocessing/codec.hpp>
 #include <tercet/multiprocessing/condition.hpp>
 #include <tercet/multiprocessing/connection.hpp>
+#include <tercet/multiprocessing/context.hpp>
 #include <tercet/multiprocessing/crash_report.hpp>
 #include <tercet/multiprocessing/errors.hpp>
 #include <tercet/multiprocessing/event.hpp>
+#include <tercet/multiprocessing/forkserver_preload.hpp>
 #include <tercet/multiprocessing/guard.hpp>
 #include <tercet/multiprocessing/joinable_queue.hpp>
 #include <tercet/multiprocessing/listener.hpp>
@@ -27,5 +29,6 @@
 #include <tercet/multiprocessing/shared_array.hpp>
 #include <tercet/multiprocessing/shared_memory.hpp>
 #include <tercet/multiprocessing/simple_queue.hpp>
+#include <tercet/multiprocessing/start_method.hpp>
 #include <tercet/multiprocessing/value.hpp>
 #include <tercet/multiprocessing/wait_ready.hpp>

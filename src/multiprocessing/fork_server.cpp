@@ -11,7 +11,7 @@
 
 #include "fork_server.hpp"
 
-#include <tercet/multiprocessing/guard.hpp>
+#include <tercet/futures/errors.hpp>
 
 #include <errno.h>  // program_invocation_name
 #include <fcntl.h>
@@ -32,14 +32,16 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <string_view>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "bootstrap.hpp"
 #include "fork_server_protocol.hpp"
+#include "pidfd.hpp"
 #include "socket.hpp"
+#include "start_environment.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -51,8 +53,6 @@ constexpr int patience_milliseconds = 1'000;
 std::atomic<fork_server*> current{nullptr};
 
 void forget_in_child() { current.store(nullptr, std::memory_order_relaxed); }
-
-unique_fd open_pidfd(pid_t pid) { return unique_fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
 
 /// A copy of `fd` that no file action of a spawn is in the way of.
 unique_fd move_out_of_the_way(const unique_fd& fd, const char* what) {
@@ -103,24 +103,6 @@ private:
     posix_spawnattr_t attributes_;
 };
 
-/// This process's environment, and the order to serve.
-class server_environment {
-public:
-    explicit server_environment(std::uint64_t token)
-        : order_(fmt::format("{}={}", start_variable, start_value(token))) {
-        const std::string prefix = fmt::format("{}=", start_variable);
-        for (char** each = environ; each && *each; ++each)
-            if (!std::string_view(*each).starts_with(prefix)) variables_.push_back(*each);
-        variables_.push_back(order_.data());
-        variables_.push_back(nullptr);
-    }
-    char* const* get() noexcept { return variables_.data(); }
-
-private:
-    std::string order_;
-    std::vector<char*> variables_;
-};
-
 }  // namespace
 
 fork_server& fork_server::instance() {
@@ -134,7 +116,22 @@ fork_server& fork_server::instance() {
     return *server;
 }
 
-fork_server::connection fork_server::connect() {
+fork_server* fork_server::instance_if_any() noexcept { return current.load(std::memory_order_acquire); }
+
+void fork_server::set_preload(byte_buffer request) {
+    if (request.size() > max_preload_bytes)
+        throw std::length_error(fmt::format("set_forkserver_preload: arguments of {} bytes; there may be {}",
+                                            request.size(), max_preload_bytes));
+    const std::lock_guard lock(mutex_);
+    if (pid_ != 0 && !ends_within(0))
+        throw invalid_state_error(
+            fmt::format("set_forkserver_preload: a fork server runs (pid {}): say it before the first pool or process, "
+                        "or after terminate_all()",
+                        pid_));
+    preload_ = std::move(request);
+}
+
+start_service::connection fork_server::connect() {
     const std::lock_guard lock(mutex_);
     auto [ours, theirs] = make_socket_pair();
     set_nonblocking(ours.get());
@@ -168,7 +165,7 @@ void fork_server::start() {
     actions.open_empty(STDIN_FILENO);
     actions.close_from(inherited_parent_fd + 1);
     const spawn_attributes attributes;
-    server_environment environment(token);
+    start_environment environment(start_value_of_server(token));
     std::string mark = "--tercet-fork-server";
     const std::array<char*, 3> arguments{program_invocation_name, mark.data(), nullptr};
     pid_t pid = 0;
@@ -186,6 +183,9 @@ void fork_server::start() {
     pid_ = pid;
     pidfd_ = std::move(pidfd);
     control_ = std::move(ours);
+    const std::uint64_t preload_size = preload_.size();  // if the server is dying, that shows soon enough
+    send_record(control_.get(), &preload_size, sizeof preload_size);
+    send_record(control_.get(), preload_.data(), preload_.size());
     token_ = token;
     ++generation_;
 }
@@ -219,7 +219,7 @@ void fork_server::reap() noexcept {
     control_.reset();
 }
 
-fork_server::ending fork_server::end_of(std::uint64_t generation) {
+start_service::ending fork_server::end_of(std::uint64_t generation) {
     const std::lock_guard lock(mutex_);
     if (generation <= terminated_generation_) return {"terminate_all() was called", true};
     if (generation != generation_) return {"it was replaced", false};
@@ -236,7 +236,7 @@ void fork_server::note_answer(std::uint64_t generation) noexcept {
 void fork_server::give_up(std::uint64_t generation) noexcept {
     const std::lock_guard lock(mutex_);
     if (pid_ == 0 || generation != generation_ || generation == answered_generation_) return;
-    if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+    if (pidfd_) send_signal_to(pidfd_, SIGKILL);
     reap();
 }
 
@@ -245,15 +245,13 @@ void fork_server::terminate() noexcept {
     terminated_generation_ = generation_;
     if (pid_ == 0) return;
     ::shutdown(control_.get(), SHUT_RDWR);  // it kills the workers, waits for them and ends
-    if (!ends_within(patience_milliseconds)) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+    if (!ends_within(patience_milliseconds)) send_signal_to(pidfd_, SIGKILL);
     reap();
 }
 
-void terminate_all() noexcept {
-    if (fork_server* const server = current.load(std::memory_order_acquire)) server->terminate();
-}
-
 std::string describe_wait_status(int status) {
+    if (status == lost_wait_status)
+        return "its exit status is not known, because the program itself has waited for all children";
     if (!WIFSIGNALED(status)) return fmt::format("exit code {}", WEXITSTATUS(status));
     const char* const name = ::sigabbrev_np(WTERMSIG(status));
     return name ? fmt::format("SIG{}", name) : fmt::format("signal {}", WTERMSIG(status));

@@ -1,48 +1,36 @@
 #pragma once
 
+#include <tercet/multiprocessing/byte_buffer.hpp>
 #include <tercet/multiprocessing/unique_fd.hpp>
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <string>
 
+#include "start_service.hpp"
+
 namespace tercet::multiprocessing {
 
-/// The fork server of this process, as its pools see it: one process, started when a pool first needs it, and again
-/// when it has died. Thread-safe.
-class fork_server {
+/// The fork server of this process: another process.
+class fork_server final : public start_service {
 public:
     /// The one of this process; a process that the user forked has its own.
     static fork_server& instance();
+    static fork_server* instance_if_any() noexcept;
 
-    /// A pool's line to the server.
-    struct connection {
-        unique_fd socket;              ///< non-blocking
-        std::uint64_t token = 0;       ///< what the server's hello must say
-        std::uint64_t generation = 0;  ///< which server it is
-    };
+    static constexpr std::size_t max_preload_bytes = std::size_t{64} << 10U;
 
-    /// Connects a pool to the server, and starts that if none runs. Throws `std::system_error`.
-    connection connect();
+    /// Has each server make a call first; nothing: none. Throws `invalid_state_error` while one runs.
+    void set_preload(byte_buffer request);
 
-    struct ending {
-        std::string text;             ///< "SIGKILL", "exit code 1", "terminate_all() was called"
-        bool was_terminated = false;  ///< on purpose
-    };
-
-    /// Why the server of that generation is gone. Waits a moment for its end, since its sockets are closed before that.
-    ending end_of(std::uint64_t generation);
-
-    /// The server of that generation has answered a pool.
-    void note_answer(std::uint64_t generation) noexcept;
-
-    /// A pool has waited for that server long enough: kills it unless it has answered anybody, whom it may serve still.
-    void give_up(std::uint64_t generation) noexcept;
-
-    /// Kills the server and all workers, and waits until they are gone.
-    void terminate() noexcept;
+    connection connect() override;
+    ending end_of(std::uint64_t generation) override;
+    void note_answer(std::uint64_t generation) noexcept override;
+    void give_up(std::uint64_t generation) noexcept override;
+    void terminate() noexcept override;
 
 private:
     void start();
@@ -58,6 +46,7 @@ private:
     std::uint64_t answered_generation_ = 0;
     std::uint64_t terminated_generation_ = 0;
     std::string last_end_;
+    byte_buffer preload_;
 };
 
 /// A wait status in words: "SIGSEGV", "exit code 3".

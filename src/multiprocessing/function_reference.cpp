@@ -12,7 +12,7 @@
 #include <elf.h>
 #include <fmt/format.h>
 #include <link.h>
-#include <sys/stat.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <cstring>
@@ -22,13 +22,14 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "module_identity.hpp"
 
 namespace tercet::multiprocessing {
 
 namespace {
-
-enum class id_kind : std::uint8_t { none, build_id, file };
 
 struct segment {
     std::uintptr_t begin;
@@ -55,42 +56,6 @@ struct module_list {
     std::vector<module> modules;
 };
 
-module_id make_id(id_kind kind, std::span<const std::uint8_t> value) {
-    module_id id{};
-    const std::size_t size = std::min(value.size(), id.bytes.size() - 2);
-    id.bytes[0] = static_cast<std::uint8_t>(kind);
-    id.bytes[1] = static_cast<std::uint8_t>(size);
-    std::copy_n(value.begin(), size, id.bytes.begin() + 2);
-    return id;
-}
-
-/// The build-id among the notes of a segment.
-std::optional<module_id> build_id_in(std::span<const std::uint8_t> notes) {
-    constexpr std::size_t alignment = 4;
-    const auto padded = [](std::size_t size) { return (size + alignment - 1) / alignment * alignment; };
-    while (notes.size() >= sizeof(ElfW(Nhdr))) {
-        ElfW(Nhdr) head;
-        std::memcpy(&head, notes.data(), sizeof head);
-        notes = notes.subspan(sizeof head);
-        const std::size_t size = padded(head.n_namesz) + padded(head.n_descsz);
-        if (size > notes.size()) break;
-        if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 && std::memcmp(notes.data(), "GNU", 4) == 0 &&
-            head.n_descsz != 0)
-            return make_id(id_kind::build_id, notes.subspan(padded(head.n_namesz), head.n_descsz));
-        notes = notes.subspan(size);
-    }
-    return std::nullopt;
-}
-
-module_id file_id_of(const char* path) {
-    struct stat file {};
-    if (::stat(path, &file) != 0) return {};
-    const std::array<std::uint64_t, 3> parts{file.st_dev, file.st_ino, static_cast<std::uint64_t>(file.st_size)};
-    std::array<std::uint8_t, sizeof parts> bytes{};
-    std::memcpy(bytes.data(), parts.data(), sizeof parts);
-    return make_id(id_kind::file, bytes);
-}
-
 int add_module(dl_phdr_info* info, std::size_t, void* argument) {
     auto& list = *static_cast<module_list*>(argument);
     list.loads = info->dlpi_adds;
@@ -107,7 +72,7 @@ int add_module(dl_phdr_info* info, std::size_t, void* argument) {
             build_id = build_id_in({reinterpret_cast<const std::uint8_t*>(begin), head.p_memsz});
     }
     each.id = build_id ? *build_id : file_id_of(path);
-    if (each.id.bytes[0] != static_cast<std::uint8_t>(id_kind::none)) list.modules.push_back(std::move(each));
+    if (each.id != module_id{}) list.modules.push_back(std::move(each));
     return 0;
 }
 
@@ -118,12 +83,19 @@ int read_counters(dl_phdr_info* info, std::size_t, void* argument) {
     return 1;
 }
 
-std::shared_ptr<const module_list> loaded_modules() {
+std::mutex& list_mutex() {
     static auto* const mutex = new std::mutex;
+    // Not left locked in the child of a fork by a thread that is not there.
+    [[maybe_unused]] static const int registered =
+        ::pthread_atfork([] { list_mutex().lock(); }, [] { list_mutex().unlock(); }, [] { list_mutex().unlock(); });
+    return *mutex;
+}
+
+std::shared_ptr<const module_list> loaded_modules() {
     static auto* const current = new std::shared_ptr<const module_list>(std::make_shared<module_list>());
     module_list now;
     ::dl_iterate_phdr(&read_counters, &now);
-    const std::lock_guard lock(*mutex);
+    const std::lock_guard lock(list_mutex());
     if ((*current)->loads != now.loads || (*current)->unloads != now.unloads) {
         auto fresh = std::make_shared<module_list>();
         ::dl_iterate_phdr(&add_module, fresh.get());
@@ -132,22 +104,19 @@ std::shared_ptr<const module_list> loaded_modules() {
     return *current;
 }
 
-std::string name_of(const module_id& id) {
-    const std::size_t size = std::min<std::size_t>(id.bytes[1], id.bytes.size() - 2);
-    std::string text = id.bytes[0] == static_cast<std::uint8_t>(id_kind::build_id) ? "build-id " : "file ";
-    for (std::size_t i = 0; i < size; ++i) text += fmt::format("{:02x}", id.bytes[i + 2]);
-    return text;
-}
-
 /// The address that `reference` names, with `size` bytes of a segment behind it.
 std::uintptr_t resolve(const function_reference& reference, std::size_t size, bool is_code) {
-    const auto list = loaded_modules();
-    const auto found = std::ranges::find(list->modules, reference.module, &module::id);
-    if (found == list->modules.end())
-        throw decode_error(fmt::format(
-            "the module with {} is not loaded in this process: it is another build, or was loaded after the "
-            "first pool started",
-            name_of(reference.module)));
+    auto list = loaded_modules();
+    const auto find = [&] { return std::ranges::find(list->modules, reference.module, &module::id); };
+    auto found = find();
+    if (found == list->modules.end()) {
+        const std::string problem = load_module_of_caller(reference.module);
+        list = loaded_modules();
+        found = find();
+        if (found == list->modules.end())
+            throw decode_error(fmt::format("the module with {} is not loaded in this process: {}",
+                                           describe(reference.module), problem));
+    }
     const std::uintptr_t address = found->base + reference.offset;
     const segment* const place = found->segment_of(address, size);
     if (!place || (is_code && !place->is_executable))

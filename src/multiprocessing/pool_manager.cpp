@@ -225,7 +225,7 @@ void pool_manager::handle_timeouts() {
         if (worker->at == stage::leaving) condemn(*worker, "it did not leave when it was told to");
         if (worker->at != stage::starting) continue;
         if (!has_hello_) {
-            fork_server::instance().give_up(server_.generation);
+            service().give_up(server_.generation);
             give_up(fmt::format("the fork server did not answer within {} ms", options_.start_timeout.count()));
             return;
         }

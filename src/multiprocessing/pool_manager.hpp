@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "block_cache.hpp"
-#include "fork_server.hpp"
 #include "fork_server_protocol.hpp"
+#include "start_service.hpp"
 #include "task_queue.hpp"
 #include "worker_channel.hpp"
 
@@ -119,6 +119,7 @@ private:
     clock::time_point next_look_at_lives() const noexcept;
 
     // Workers.
+    start_service& service() const;
     std::size_t start_workers();
     bool start_worker();
     void make_room_for_worker();
@@ -182,7 +183,7 @@ private:
     std::uint64_t died_ = 0;
     std::array<std::uint64_t, process_pool_statistics::wait_buckets> waits_{};
 
-    fork_server::connection server_;
+    start_service::connection server_;
     bool has_hello_ = false;
     bool usage_is_asked_ = false;
     bool usage_is_known_ = false;

@@ -15,6 +15,8 @@
 #include <thread>
 #include <utility>
 
+#include "default_start_method.hpp"
+#include "fork_server.hpp"
 #include "oom_kills.hpp"
 #include "pool_manager.hpp"
 #include "pool_manager_epoll.hpp"
@@ -57,11 +59,13 @@ void pool_manager::make_room_for_worker() {
     report_.pids.reserve(workers_.size() + 1);
 }
 
+start_service& pool_manager::service() const { return start_service_for(*options_.start_method); }
+
 /// Asks the fork server for a worker. False: not now.
 bool pool_manager::start_worker() {
     try {
         if (!server_.socket) {
-            auto fresh = fork_server::instance().connect();
+            auto fresh = service().connect();
             watch_fd(epoll_.get(), EPOLL_CTL_ADD, fresh.socket.get(), EPOLLIN, server_tag);
             server_ = std::move(fresh);
             has_hello_ = false;
@@ -79,7 +83,11 @@ bool pool_manager::start_worker() {
             worker->first_descriptors.push_back(duplicate(each.get()));
         make_room_for_worker();
         watch_fd(epoll_.get(), EPOLL_CTL_ADD, worker->socket.get(), EPOLLIN, id);
-        const server_request request{.kind = server_request_kind::start_worker, .worker = id};
+        const bool is_fresh_start = options_.start_method == start_method::spawn;
+        const server_request request{
+            .kind = is_fresh_start ? server_request_kind::spawn_worker : server_request_kind::start_worker,
+            .worker = id,
+            .start_method = default_start_method()};
         if (send_record(server_.socket.get(), &request, sizeof request, theirs.get()) != io_status::done) {
             close_socket(worker->socket);
             next_start_ = clock::now() + 10ms;  // too many at once, or the server is gone, which its socket will tell
@@ -188,7 +196,7 @@ void pool_manager::on_server_readable(lock_type& lock) {
 void pool_manager::on_server_event(const server_event& event, lock_type& lock) {
     if (event.kind == server_event_kind::hello) {
         has_hello_ = event.token == server_.token;
-        if (has_hello_) fork_server::instance().note_answer(server_.generation);
+        if (has_hello_) service().note_answer(server_.generation);
         return;
     }
     if (event.kind == server_event_kind::usage) {
@@ -217,7 +225,7 @@ void pool_manager::on_server_event(const server_event& event, lock_type& lock) {
 
 void pool_manager::on_server_lost(lock_type& lock) {
     close_socket(server_.socket);
-    const auto ending = fork_server::instance().end_of(server_.generation);
+    const auto ending = service().end_of(server_.generation);
     const auto lost = std::exchange(workers_, {});
     const bool was_starting = starting_ != 0;
     for (const auto& [id, worker] : lost) {
@@ -358,7 +366,7 @@ void pool_manager::on_exit(const channel_pointer& channel, const server_event& e
     }
     worker.pid = event.pid;
     const int signal = WIFSIGNALED(event.status) ? WTERMSIG(event.status) : 0;
-    const int exit_code = signal == 0 ? WEXITSTATUS(event.status) : 0;
+    const int exit_code = event.status == lost_wait_status ? -1 : signal == 0 ? WEXITSTATUS(event.status) : 0;
     std::string how = describe_wait_status(event.status);
     if (!worker.verdict.empty()) how += fmt::format(" ({})", worker.verdict);
     if (was_starting) --starting_;

@@ -71,7 +71,9 @@ std::string next_name() {
                                                     : fmt::format("Process-{}", number);
 }
 
-void end_all() noexcept {
+}  // namespace
+
+void end_own_processes() noexcept {
     try {
         const auto left = alive();
         const auto for_each = [&left](bool daemons, auto does) {
@@ -91,8 +93,6 @@ void end_all() noexcept {
     }
 }
 
-}  // namespace
-
 std::string process_handle::name() const { return state_->name(); }
 std::optional<pid_t> process_handle::pid() const { return state_->pid(); }
 bool process_handle::daemon() const { return state_->daemon(); }
@@ -107,7 +107,7 @@ void process_handle::close() const { state_->close(); }
 
 process::process(process_options options, encoder request)
     : process_handle(std::make_shared<process_state>(options.name.empty() ? next_name() : std::move(options.name),
-                                                     options.daemon, std::move(request))) {}
+                                                     options.daemon, options.start_method, std::move(request))) {}
 
 process& process::operator=(process&& other) noexcept {
     if (this == &other) return *this;
@@ -119,7 +119,7 @@ process& process::operator=(process&& other) noexcept {
 process::~process() { end(); }
 
 void process::start() {
-    [[maybe_unused]] static const int registered = std::atexit([] { end_all(); });
+    [[maybe_unused]] static const int registered = std::atexit([] { end_own_processes(); });
     state_->start();
     alive();  // lets go of those that have ended
     registry& processes = known();

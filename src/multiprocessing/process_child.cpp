@@ -3,7 +3,9 @@
 //
 // It ends by std::exit, so that what the program, and tercet::threading, have to do at the end is done: functions
 // registered with std::atexit run, threads that are not daemons are waited for, processes that it has started itself,
-// too. The frames of the fork server below this one are never returned to.
+// too. The frames of the fork server below this one are never returned to. A copy of the program itself
+// (start_method::fork) must not do all that, for what is to be ended there is its parent's: it waits for the processes
+// that it has started, and ends at once.
 
 #include "process_child.hpp"
 
@@ -20,7 +22,9 @@
 #include <exception>
 #include <iostream>
 
+#include "bootstrap.hpp"
 #include "end_process.hpp"
+#include "output.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -90,6 +94,11 @@ void run_process(unique_fd socket) {
     ::prctl(PR_SET_NAME, order->name.c_str());
     const int exit_code = child.call();
     child.drop_call();
+    if (is_forked_from_program()) {
+        end_own_processes();
+        flush_output();
+        end_process(exit_code);
+    }
     std::exit(exit_code);
 }
 

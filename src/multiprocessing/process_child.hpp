@@ -24,4 +24,7 @@ struct child_order {
 /// What this process was told, if it was started as a `process`.
 const std::optional<child_order>& order_of_this_process() noexcept;
 
+/// Waits for the processes that this one has started, and ends daemons: what the end of a program does.
+void end_own_processes() noexcept;
+
 }  // namespace tercet::multiprocessing

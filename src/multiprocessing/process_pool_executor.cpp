@@ -172,7 +172,8 @@ private:
         const std::lock_guard lock(thread_mutex_);
         if (started_in_.load(std::memory_order_relaxed) != 0) return;
         if (queue_.is_closed()) return;  // push says why
-        require_start_possible();
+        if (!options_.start_method) options_.start_method = get_start_method();
+        require_start_possible(*options_.start_method);
         queue_.open();
         manager_.emplace(options_, max_workers(), queue_, blocks_, report_);
         sigset_t all;
@@ -214,7 +215,7 @@ private:
                            std::chrono::duration<double>(*limit.duration()).count(), fmt::join(report_.pids, ", "));
     }
 
-    const process_pool_options options_;
+    process_pool_options options_;  // changes no more once it is started
     std::atomic<std::size_t> max_workers_{options_.max_workers};
     task_queue queue_;
     block_cache blocks_;

@@ -26,11 +26,12 @@
 #include <utility>
 
 #include "bootstrap.hpp"
+#include "default_start_method.hpp"
 #include "descriptor_poll.hpp"
-#include "fork_server.hpp"
 #include "fork_server_protocol.hpp"
 #include "process_child.hpp"
 #include "socket.hpp"
+#include "start_service.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -40,8 +41,12 @@ constexpr std::chrono::seconds start_patience(30);
 
 }  // namespace
 
-process_state::process_state(std::string name, bool daemon, encoder request)
-    : name_(std::move(name)), is_daemon_(daemon), generation_(process_generation()), request_(std::move(request)) {}
+process_state::process_state(std::string name, bool daemon, std::optional<start_method> method, encoder request)
+    : name_(std::move(name)),
+      is_daemon_(daemon),
+      method_(method),
+      generation_(process_generation()),
+      request_(std::move(request)) {}
 
 bool process_state::is_ours() const noexcept { return generation_ == process_generation(); }
 
@@ -156,13 +161,14 @@ void process_state::start() {
     require("start");
     if (at_ != stage::made)
         throw invalid_state_error(fmt::format("process '{}': start: it was started already", name_));
-    if (const std::string reason = why_no_start("processes"); !reason.empty())
+    if (!method_) method_ = get_start_method();
+    if (const std::string reason = why_no_start("processes", *method_); !reason.empty())
         throw process_start_error(fmt::format("process '{}': {}", name_, reason));
     unique_fd line_to_child = ask_for_process();
     if (!line_to_child) line_to_child = ask_for_process();  // the server was dying; there is a new one now
     if (!line_to_child)
         throw process_start_error(fmt::format("process '{}': start: the fork server has ended: {}", name_,
-                                              fork_server::instance().end_of(server_generation_).text));
+                                              start_service_for(*method_).end_of(server_generation_).text));
     auto descriptors = request_.take_descriptors();
     const auto give_back = [&] {  // it may be tried again
         server_.reset();          // which kills it
@@ -191,10 +197,13 @@ void process_state::start() {
 /// Has the server start the process, and returns the line over which that gets its call; nothing when the server ends
 /// before it has done so.
 unique_fd process_state::ask_for_process() {
-    auto server = fork_server::instance().connect();
+    auto server = start_service_for(*method_).connect();
     auto [ours, theirs] = make_socket_pair();
     server_generation_ = server.generation;
-    const server_request request{.kind = server_request_kind::start_process};
+    const bool is_fresh_start = method_ == start_method::spawn;
+    const server_request request{
+        .kind = is_fresh_start ? server_request_kind::spawn_process : server_request_kind::start_process,
+        .start_method = default_start_method()};
     if (send_record(server.socket.get(), &request, sizeof request, theirs.get()) != io_status::done) return {};
     theirs.reset();
     const auto deadline = std::chrono::steady_clock::now() + start_patience;
@@ -203,15 +212,15 @@ unique_fd process_state::ask_for_process() {
         switch (receive_record(server.socket.get(), &event, sizeof event)) {
             case io_status::blocked:
                 if (is_ready_by(server.socket.get(), POLLIN, deadline)) break;
-                fork_server::instance().give_up(server_generation_);
+                start_service_for(*method_).give_up(server_generation_);
                 throw process_start_error(fmt::format("process '{}': start: the fork server did not answer within {} s",
                                                       name_, start_patience.count()));
             case io_status::closed:
-                fork_server::instance().end_of(server_generation_);  // waits for its end, and reaps it
+                start_service_for(*method_).end_of(server_generation_);  // waits for its end, and reaps it
                 return {};
             case io_status::done:
                 if (event.kind == server_event_kind::hello) {
-                    fork_server::instance().note_answer(server_generation_);
+                    start_service_for(*method_).note_answer(server_generation_);
                 } else if (event.kind == server_event_kind::started) {
                     pid_ = event.pid;
                     server_ = std::make_shared<unique_fd>(std::move(server.socket));

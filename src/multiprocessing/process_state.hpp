@@ -3,6 +3,7 @@
 #include <tercet/futures/time_limit.hpp>
 #include <tercet/multiprocessing/archive.hpp>
 #include <tercet/multiprocessing/process_handle.hpp>
+#include <tercet/multiprocessing/start_method.hpp>
 #include <tercet/multiprocessing/unique_fd.hpp>
 
 #include <sys/types.h>
@@ -18,7 +19,7 @@ namespace tercet::multiprocessing {
 /// What a `process` and its handles share. The states stand in process_state.cpp.
 class process_state {
 public:
-    process_state(std::string name, bool daemon, encoder request);
+    process_state(std::string name, bool daemon, std::optional<start_method> method, encoder request);
 
     const std::string& name() const noexcept { return name_; }
     std::optional<pid_t> pid();
@@ -46,6 +47,7 @@ private:
 
     const std::string name_;
     const bool is_daemon_;
+    std::optional<start_method> method_;  // known once it is started
     const std::uint64_t generation_;
     std::mutex mutex_;
     stage at_ = stage::made;

@@ -21,18 +21,19 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
-#include <iostream>
 #include <limits>
 #include <span>
 #include <stdexcept>
 #include <system_error>
 #include <vector>
 
+#include "bootstrap.hpp"
 #include "crash_handler.hpp"
 #include "detached_thread.hpp"
 #include "end_process.hpp"
 #include "frame.hpp"
 #include "message_ring.hpp"
+#include "output.hpp"
 #include "worker_segment.hpp"
 
 namespace tercet::multiprocessing {
@@ -53,14 +54,6 @@ void* watch(void* argument) {
 }
 
 constexpr std::size_t watcher_stack = std::size_t{256} << 10U;
-
-void flush_output() noexcept {
-    try {
-        std::cout.flush();
-    } catch (...) {  // NOLINT(bugprone-empty-catch): the program asked for exceptions; nobody is left to hear of them
-    }
-    std::fflush(stdout);
-}
 
 class worker_process final : block_source {
 public:
@@ -160,7 +153,7 @@ private:
             if (message.record) return message;
             if (shared.requests.is_malformed()) end_process(1);
             if (shared.head.is_closed.load(std::memory_order_acquire) == 0) continue;
-            std::fflush(nullptr);
+            if (!is_forked_from_program()) std::fflush(nullptr);  // else there are buffers that are its parent's
             end_process(0);
         }
     }

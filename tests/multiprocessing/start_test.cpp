@@ -16,9 +16,9 @@
 namespace tercet::multiprocessing {
 namespace {
 
-std::string output_of(const std::string& arguments) {
-    std::string command = TERCET_VICTIM;
-    command.append(" ").append(arguments).append(" 2>&1");
+std::string output_of(const std::string& arguments, start_method method = start_method::forkserver) {
+    std::string command = "TERCET_VICTIM_START=";
+    command.append(to_string(method)).append(" ").append(TERCET_VICTIM).append(" ").append(arguments).append(" 2>&1");
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(::popen(command.c_str(), "r"), &::pclose);
     std::string text;
     std::array<char, 512> part{};
@@ -26,46 +26,75 @@ std::string output_of(const std::string& arguments) {
     return text;
 }
 
-/// Kills a victim whose three descendants are busy, and expects them to end.
-void expect_no_descendant_after_death(const char* what) {
+/// Kills a victim whose descendants are busy, and expects them to end.
+void expect_no_descendant_after_death(const char* what, start_method method, int descendants = 3) {
     signpost post;
     std::string program = TERCET_VICTIM;
     std::string mode = what;
     std::string path = post.path();
     char* const arguments[] = {program.data(), mode.data(), path.data(), nullptr};
+    ::setenv("TERCET_VICTIM_START", std::string(to_string(method)).c_str(), 1);
     pid_t parent = 0;
     ASSERT_EQ(::posix_spawn(&parent, program.c_str(), nullptr, nullptr, arguments, environ), 0);
     std::vector<process_watch> workers;
-    for (int i = 0; i < 3; ++i) workers.emplace_back(post.next());
+    for (int i = 0; i < descendants; ++i) workers.emplace_back(post.next());
     ::kill(parent, SIGKILL);
     ::waitpid(parent, nullptr, 0);
     for (const auto& each : workers) EXPECT_TRUE(each.ends_within(2'000));
 }
 
-TEST(start, a_killed_parent_leaves_no_descendant) { expect_no_descendant_after_death("busy"); }
+/// What holds for each way to start processes.
+class start_by : public testing::TestWithParam<start_method> {
+protected:
+    void SetUp() override {
+        if (is_under_thread_sanitizer && GetParam() == start_method::fork)
+            GTEST_SKIP() << "it knows no threads in a copy of a process that had several";
+    }
+};
+INSTANTIATE_TEST_SUITE_P(methods, start_by, testing::ValuesIn(get_all_start_methods()),
+                         [](const auto& each) { return std::string(to_string(each.param)); });
 
-TEST(start, a_killed_parent_leaves_no_process_of_its_own) { expect_no_descendant_after_death("processes"); }
+TEST_P(start_by, a_killed_parent_leaves_no_descendant) { expect_no_descendant_after_death("busy", GetParam()); }
 
-TEST(start, the_end_of_a_program_waits_for_processes_and_ends_daemons) {
-    EXPECT_EQ(output_of("leave"), "main returns\nlast\n");
+TEST_P(start_by, a_killed_parent_leaves_no_process_of_its_own) {
+    expect_no_descendant_after_death("processes", GetParam());
 }
 
-TEST(start, processes_start_processes_as_deep_as_the_limit) {
-    EXPECT_THAT(output_of("'deep processes'"),
+TEST(start, a_killed_parent_leaves_no_server_that_is_busy_with_its_preload) {
+    expect_no_descendant_after_death("preload", start_method::forkserver, 1);
+}
+
+TEST_P(start_by, the_end_of_a_program_waits_for_processes_and_ends_daemons) {
+    EXPECT_EQ(output_of("leave", GetParam()), "main returns\nlast\n");
+}
+
+TEST_P(start_by, processes_start_processes_as_deep_as_the_limit) {
+    EXPECT_THAT(output_of("'deep processes'", GetParam()),
                 testing::MatchesRegex("4: process 'Process-1:1:1:1:1': processes are nested 4 deep, the limit: .*\n"));
 }
 
-TEST(start, statics_are_made_once_and_main_is_not_entered) {
-    EXPECT_EQ(output_of("look"),
+TEST_P(start_by, statics_are_made_once_and_main_is_not_entered) {
+    if (GetParam() == start_method::fork) GTEST_SKIP() << "main goes on in the parent";
+    EXPECT_EQ(output_of("look", GetParam()),
               "constructed, 1 time, main entered, not a worker, unmarked\n"
               "constructed, 1 time, main skipped, worker, unmarked\n");
 }
 
-TEST(start, pools_in_workers_work_as_deep_as_the_limit) {
-    EXPECT_THAT(output_of("deep"), testing::StartsWith("4: process_pool_executor: pools are nested 4 deep"));
+TEST(start, a_forked_worker_has_what_the_program_has) {
+    if (is_under_thread_sanitizer) GTEST_SKIP() << "it knows no threads in a copy of a process that had several";
+    EXPECT_EQ(output_of("look", start_method::fork),
+              "constructed, 1 time, main entered, not a worker, unmarked\n"
+              "constructed, 1 time, main entered, worker, unmarked\n");
 }
 
-TEST(start, static_pools_of_workers_do_not_disturb_each_other) { EXPECT_EQ(output_of("nested"), "4000\n"); }
+TEST_P(start_by, pools_in_workers_work_as_deep_as_the_limit) {
+    EXPECT_THAT(output_of("deep", GetParam()),
+                testing::StartsWith("4: process_pool_executor: pools are nested 4 deep"));
+}
+
+TEST_P(start_by, static_pools_of_workers_do_not_disturb_each_other) {
+    EXPECT_EQ(output_of("nested", GetParam()), "4000\n");
+}
 
 TEST(start, a_server_that_answers_nobody_is_given_up_and_killed) {
     EXPECT_EQ(output_of("stuck"),
@@ -90,7 +119,7 @@ TEST(start, a_mark_left_over_by_others_is_not_an_order) {
     std::string program = TERCET_VICTIM;
     std::string mode = "look";
     char* const arguments[] = {program.data(), mode.data(), nullptr};
-    ::setenv("TERCET_FORK_SERVER", "1:17:abc", 1);
+    ::setenv("TERCET_FORK_SERVER", "1:17:abc:0:17:0", 1);
     pid_t pid = 0;
     const int error = ::posix_spawn(&pid, program.c_str(), &files, nullptr, arguments, environ);
     ::unsetenv("TERCET_FORK_SERVER");
@@ -109,9 +138,20 @@ TEST(start, a_forked_copy_makes_pools_of_its_own) {
     EXPECT_EQ(output_of("fork"), "42, 17\n");
 }
 
-TEST(start, what_a_worker_prints_appears_once) { EXPECT_EQ(output_of("print"), "from a worker\n"); }
+TEST_P(start_by, what_a_worker_prints_appears_once) {
+    EXPECT_EQ(output_of("print", GetParam()), "from a worker\nbefore\n");
+}
 
-TEST(start, works_with_standard_streams_closed) {
+TEST_P(start_by, a_process_prints_what_it_has_and_ends_nothing_of_its_parent) {
+    ::setenv("TERCET_VICTIM_SAYS_FAREWELL", "1", 1);
+    const std::string output = output_of("'print in a process'", GetParam());
+    ::unsetenv("TERCET_VICTIM_SAYS_FAREWELL");
+    EXPECT_EQ(output, GetParam() == start_method::fork ? "from a process\nbefore\nat the end\n"
+                                                       : "from a process\nat the end\nbefore\nat the end\n");
+}
+
+TEST_P(start_by, works_with_standard_streams_closed) {
+    ::setenv("TERCET_VICTIM_START", std::string(to_string(GetParam())).c_str(), 1);
     for (const char* const closed : {"<&-", ">&-", "2>&-", "<&- >&- 2>&-"}) {
         std::string command = TERCET_VICTIM;
         command.append(" print >/dev/null ").append(closed);

@@ -35,6 +35,14 @@ const bool stuck = [] {
     return false;
 }();
 
+/// Says that static objects are destroyed, in a program that was asked to print.
+const struct farewell {
+    ~farewell() {
+        if (is_wanted) std::printf("at the end\n");
+    }
+    bool is_wanted = std::getenv("TERCET_VICTIM_SAYS_FAREWELL") != nullptr;
+} says_farewell;
+
 bool main_was_entered = false;
 
 void spin(const std::string& signpost_path) {
@@ -99,6 +107,7 @@ int leave_processes() {
             std::signal(SIGTERM, SIG_IGN);
             line.send(0);
             line.close();
+            if (main_was_entered) ::close_range(3, ~0U, 0);  // a copy of the program has more than it was given
             for (;;) ::pause();
         },
         hold);
@@ -189,9 +198,16 @@ int wait_for_a_server_that_is_stuck() {
 int run(int argc, char** argv) {
     guard(argc, argv);
     main_was_entered = true;
+    if (const char* const method = std::getenv("TERCET_VICTIM_START"))
+        set_start_method(get_context(method).get_start_method());
     const std::string_view mode = argc > 1 ? argv[1] : "";
     if (mode == "busy") return keep_busy(argv[2]);
     if (mode == "processes") return keep_processes_busy(argv[2]);
+    if (mode == "preload") {
+        set_forkserver_preload(spin, std::string(argv[2]));
+        global_pool.submit([] {}).result();
+        return 1;
+    }
     if (mode == "leave") return leave_processes();
     if (mode == "deep processes") {
         go_down_in_processes(0);
@@ -210,8 +226,16 @@ int run(int argc, char** argv) {
     if (mode == "nested") return use_global_pool_in_workers();
     if (mode == "stuck") return wait_for_a_server_that_is_stuck();
     if (mode == "print") {
+        std::printf("before\n");  // stays in the buffer until the end, when this is a pipe
         global_pool.submit([] { std::printf("from a worker\n"); }).result();
         return 0;
+    }
+    if (mode == "print in a process") {
+        std::printf("before\n");
+        process child([] { std::printf("from a process\n"); });
+        child.start();
+        child.join();
+        return child.exitcode().value();
     }
     return 2;
 }

@@ -14,7 +14,8 @@ namespace tercet::multiprocessing {
 class worker_died : public std::runtime_error {
 public:
     /// One of `signal` and `exit_code` says how: `signal` is 0 when the process exited. Both are 0 when it called
-    /// `_exit(0)`, and `exit_code` is -1 when its exit status was lost with the fork server.
+    /// `_exit(0)`, and `exit_code` is -1 when its exit status was lost: with the fork server, or to
+    /// the program's own wait for all children (start_method::fork).
     worker_died(const std::string& message, int pid, int signal, int exit_code,
                 std::shared_ptr<const crash_report> crash = nullptr)
         : std::runtime_error(message), pid_(pid), signal_(signal), exit_code_(exit_code), crash_(std::move(crash)) {}

@@ -2,8 +2,10 @@
 
 #include <tercet/multiprocessing/process_handle.hpp>
 #include <tercet/multiprocessing/remote_call.hpp>
+#include <tercet/multiprocessing/start_method.hpp>
 
 #include <concepts>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -14,6 +16,7 @@ namespace tercet::multiprocessing {
 struct process_options {
     std::string name = {};  ///< empty: Process-1, Process-2, …, and Process-1:1 in Process-1
     bool daemon = false;    ///< does not hold up the end of its parent; destroying its `process` lets it run on
+    std::optional<multiprocessing::start_method> start_method = {};  ///< none: `get_start_method()` at its start
 };
 
 /// A call in a process of its own, a copy of this program whose `main` is not entered (see `guard`). It begins with

@@ -6,6 +6,7 @@
 #include <tercet/multiprocessing/remote_call.hpp>
 #include <tercet/multiprocessing/remote_chunk.hpp>
 #include <tercet/multiprocessing/remote_task.hpp>
+#include <tercet/multiprocessing/start_method.hpp>
 
 #include <sys/types.h>
 
@@ -17,6 +18,7 @@
 #include <exception>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -74,6 +76,7 @@ struct process_pool_options {
     multiprocessing::when_full when_full = when_full::block;
     std::size_t max_message_bytes = std::size_t{4} << 30U;  ///< a call with larger arguments or a larger result fails
     std::chrono::milliseconds start_timeout{30'000};        ///< how long a new worker may take to be ready
+    std::optional<multiprocessing::start_method> start_method = {};  ///< none: `get_start_method()` at the first call
     std::size_t max_tasks_per_child = unlimited;  ///< a worker that has made so many calls leaves and is replaced
     time_limit idle_timeout = {};                 ///< a worker that had nothing to do for so long leaves
     /// In bytes of resident memory. A worker is looked at every 50 ms: one that has more while it makes a call is

@@ -1,0 +1,3 @@
+#include "functions.hpp"
+
+int in_library(int n) { return n + 100; }
