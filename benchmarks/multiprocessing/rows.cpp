@@ -12,6 +12,8 @@ const suite& this_suite() {
                                            {.id = "tput", .unit = "us", .parked = ""},
                                            {.id = "tput_map", .unit = "us", .parked = ""},
                                            {.id = "array_copy", .unit = "ms", .parked = ""},
+                                           {.id = "array_shared_100M", .unit = "us", .parked = ""},
+                                           {.id = "array_shared_4G", .unit = "us", .parked = ""},
                                            {.id = "sqrt4", .unit = "ms", .parked = ""},
                                            {.id = "idle", .unit = "ms", .parked = ""},
                                            {.id = "idle_memory", .unit = "KiB", .parked = ""},
