@@ -96,19 +96,28 @@ void throw_and_travel(std::span<const std::byte> bytes) {
     again.expect_end();
 }
 
-int add(int a, const std::string& b) { return a + static_cast<int>(b.size()); }
+constexpr auto add = [](int a, const std::string& b) { return a + static_cast<int>(b.size()); };
 
-/// A request whose reference may be to anywhere in this program.
+/// A request whose reference may be to anywhere in this program. Not one with a pointer to a function, which is called
+/// wherever in the code it points: requests come from the program itself, and answers have no such pointers.
 void call(std::span<const std::byte> bytes) {
     encoder whole;
-    remote_call_of<decltype(&add), int, std::string>::encode_request(whole, &add, 1, std::string("two"));
-    // What is made up takes the place of everything but the id of the module, which could not be guessed.
+    remote_call_of<decltype(add), int, std::string>::encode_request(whole, add, 1, std::string("two"));
+    // What is made up changes everything but the id of the module, which could not be guessed.
     auto& request = whole.buffer();
     constexpr std::size_t id = sizeof(module_id);
     for (std::size_t i = 0; i < bytes.size() && id + i < request.size(); ++i) request.data()[id + i] ^= bytes[i];
     decoder in(request.bytes());
     encoder result;
     run_request(in, result);
+}
+
+void resolve(fuzz_input input) {
+    auto reference = reference_to(reinterpret_cast<const void*>(&LLVMFuzzerTestOneInput));
+    reference.offset ^= input.take<std::uint64_t>();
+    if ((input.take<std::uint8_t>() & 1U) != 0)
+        reference.module.bytes[input.take<std::uint8_t>() % sizeof(module_id)] ^= std::uint8_t{1};
+    require(resolve_code(reference) != nullptr);
 }
 
 }  // namespace
@@ -153,6 +162,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             case 11:
             case 12:
                 throw_and_travel(bytes);
+                break;
+            case 13:
+                resolve({data, size});
                 break;
             default:
                 call(bytes);
