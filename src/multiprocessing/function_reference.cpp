@@ -85,7 +85,8 @@ int read_counters(dl_phdr_info* info, std::size_t, void* argument) {
 
 std::mutex& list_mutex() {
     static auto* const mutex = new std::mutex;
-    // Not left locked in the child of a fork by a thread that is not there.
+    // Not left locked in the child of a fork by a thread that is not there; neither is the dynamic linker's own lock,
+    // which is only taken behind this one.
     [[maybe_unused]] static const int registered =
         ::pthread_atfork([] { list_mutex().lock(); }, [] { list_mutex().unlock(); }, [] { list_mutex().unlock(); });
     return *mutex;
@@ -94,8 +95,8 @@ std::mutex& list_mutex() {
 std::shared_ptr<const module_list> loaded_modules() {
     static auto* const current = new std::shared_ptr<const module_list>(std::make_shared<module_list>());
     module_list now;
-    ::dl_iterate_phdr(&read_counters, &now);
     const std::lock_guard lock(list_mutex());
+    ::dl_iterate_phdr(&read_counters, &now);
     if ((*current)->loads != now.loads || (*current)->unloads != now.unloads) {
         auto fresh = std::make_shared<module_list>();
         ::dl_iterate_phdr(&add_module, fresh.get());
