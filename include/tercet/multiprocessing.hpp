@@ -18,6 +18,7 @@
 #include <tercet/multiprocessing/joinable_queue.hpp>
 #include <tercet/multiprocessing/listener.hpp>
 #include <tercet/multiprocessing/lock.hpp>
+#include <tercet/multiprocessing/manager.hpp>
 #include <tercet/multiprocessing/measured.hpp>
 #include <tercet/multiprocessing/pipe.hpp>
 #include <tercet/multiprocessing/pool.hpp>
