@@ -1,6 +1,6 @@
 // One thread watches: the listener, the line to who has started the process, the lines of clients, and the pipes that
 // keep objects. It never waits for anything else. A thread for each client proves who that is, reads a call, makes it,
-// and answers, by turns.
+// and answers, by turns. One more destroys objects, whose destructors may take their time, and may be clients.
 //
 // An object is kept by a pipe: the end that can be written to travels in every proxy, and nobody writes. When the
 // kernel says that it is open nowhere any more, neither in a process nor in a message under way, the object goes; a
@@ -90,6 +90,12 @@ void manager_server::watch(int fd, std::uint32_t events, std::uint64_t key) {
 
 void manager_server::run() {
     current_server = this;
+    start_detached_thread(
+        [](void* server) -> void* {
+            ::pthread_setname_np(::pthread_self(), "tercet-objects");
+            static_cast<manager_server*>(server)->destroy_objects();
+        },
+        this);
     control_.send(listener_.address());
     std::array<epoll_event, 64> events{};
     for (;;) {
@@ -148,7 +154,7 @@ void manager_server::serve(unique_fd socket) noexcept try {
     }
     served::client::set_current(client.get());
     try {
-        watch(line.fileno(), EPOLLRDHUP, client->number());
+        watch(line.fileno(), EPOLLRDHUP | EPOLLET, client->number());
         while (answer_call(line)) {
         }
     } catch (...) {  // NOLINT(bugprone-empty-catch): the line has ended, or makes no sense any more
@@ -195,7 +201,7 @@ detail::object_handle manager_server::keep(std::shared_ptr<detail::managed_objec
     const std::lock_guard guard(mutex_);
     const std::uint64_t number = last_number_++;
     const int watched = here.get();
-    const auto place = objects_.emplace(number, kept_object{std::move(object), std::move(here)}).first;
+    const auto place = objects_.emplace(number, kept_object{object, std::move(here)}).first;
     try {
         watch(watched, 0, number);  // its other end is closed: EPOLLHUP
     } catch (...) {
@@ -212,21 +218,34 @@ std::shared_ptr<detail::managed_object> manager_server::find(std::uint64_t numbe
 }
 
 void manager_server::drop_object(std::uint64_t number) noexcept {
-    std::map<std::uint64_t, kept_object>::node_type gone;  // destroyed when the mutex is free
     const std::lock_guard guard(mutex_);
-    gone = objects_.extract(number);
+    auto gone = objects_.extract(number);
+    if (gone.empty()) return;
+    dropped_.push_back(std::move(gone.mapped().object));
+    has_dropped_.notify_one();
+}
+
+void manager_server::destroy_objects() noexcept {
+    for (std::vector<std::shared_ptr<detail::managed_object>> mine;; mine.clear()) {
+        std::unique_lock lock(mutex_);
+        has_dropped_.wait(lock, [this] { return !dropped_.empty(); });
+        mine.swap(dropped_);
+    }
 }
 
 void manager_server::end() noexcept {
     listener_.close();
     std::map<std::uint64_t, std::shared_ptr<served::client>> clients;
     std::map<std::uint64_t, kept_object> objects;
+    std::vector<std::shared_ptr<detail::managed_object>> dropped;
     {
         const std::lock_guard guard(mutex_);
         clients = clients_;
         objects.swap(objects_);
+        dropped.swap(dropped_);
     }
     for (const auto& [number, each] : clients) each->go();
+    dropped.clear();
     objects.clear();
     std::cout.flush();
     std::fflush(nullptr);

@@ -5,11 +5,13 @@
 #include <tercet/multiprocessing/managed_object.hpp>
 #include <tercet/multiprocessing/unique_fd.hpp>
 
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace tercet::multiprocessing {
 
@@ -41,6 +43,7 @@ private:
     void accept_clients();
     void serve(unique_fd socket) noexcept;
     void drop_object(std::uint64_t number) noexcept;
+    [[noreturn]] void destroy_objects() noexcept;
     void end_client(std::uint64_t number) noexcept;
     [[noreturn]] void end() noexcept;
     static bool answer_call(connection& line);
@@ -53,6 +56,8 @@ private:
     std::uint64_t last_number_ = 0;  // of an object or a client
     std::map<std::uint64_t, kept_object> objects_;
     std::map<std::uint64_t, std::shared_ptr<served::client>> clients_;
+    std::vector<std::shared_ptr<detail::managed_object>> dropped_;
+    std::condition_variable has_dropped_;
 };
 
 /// What the process of a manager runs.

@@ -254,7 +254,7 @@ TEST(manager_faults, one_that_is_never_destroyed_does_not_hold_up_the_end_of_its
     const signpost sign;
     process child(
         [](const std::string& path) {
-            auto* const leaked = new manager;
+            static auto* const leaked = new manager;
             leaked->list<int>().append(1);
             signpost::write(path, leaked->process().pid().value());
         },

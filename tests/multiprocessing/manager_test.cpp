@@ -81,6 +81,19 @@ struct witness {
     std::string path;
 };
 
+/// One whose end takes its time, and uses its own manager.
+struct slow_to_go {
+    event_proxy begins;
+    event_proxy may_end;
+    list_proxy<int> out;
+
+    ~slow_to_go() {
+        begins.set();
+        may_end.wait();
+        out.append(1);
+    }
+};
+
 TEST(manager, serves_classes_of_users_by_their_member_functions) {
     const manager m;
     const auto shared = m.create<account>("Ada", 10);
@@ -206,6 +219,20 @@ TEST(manager, an_object_goes_with_its_last_proxy_wherever_that_was) {
     EXPECT_EQ(here.recv<std::string>(), gone.path());
     EXPECT_EQ(gone.next(), 1);
     child.join();
+}
+
+TEST(manager, a_destructor_holds_up_nobody_and_may_use_its_own_manager) {
+    const manager m;
+    const auto begins = m.event();
+    const auto may_end = m.event();
+    const auto out = m.list<int>();
+    m.create<slow_to_go>(begins, may_end, out);
+    EXPECT_TRUE(begins.wait(20s));
+    std::thread([&] { EXPECT_EQ(out.size(), 0U); }).join();  // by a new line
+    may_end.set();
+    const auto until = std::chrono::steady_clock::now() + 20s;
+    while (out.empty() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    EXPECT_THAT(out.values(), ElementsAre(1));
 }
 
 TEST(manager, an_object_under_way_is_not_lost) {
