@@ -54,8 +54,10 @@ manager::manager(manager_options options) {
     auto link = std::make_shared<manager_link>();
     link->authkey = options.authkey ? *options.authkey : random_key();
     auto [here, there] = pipe();
-    // A daemon: it must not hold up the end of a program that never destroys its manager.
-    multiprocessing::process child({.name = options.name, .daemon = true}, serve_manager, there, link->authkey);
+    // A daemon: it must not hold up the end of a program that never destroys its manager. And no fork of this process,
+    // which would have the other end of the line that tells it to go.
+    multiprocessing::process child({.name = options.name, .daemon = true, .start_method = start_method::forkserver},
+                                   serve_manager, there, link->authkey);
     child.start();
     there.close();
     try {

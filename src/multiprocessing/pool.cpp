@@ -2,7 +2,6 @@
 #include <tercet/multiprocessing/pool.hpp>
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <stdexcept>
 
@@ -36,8 +35,7 @@ void pool::close() noexcept { is_closed_ = true; }
 void pool::terminate() {
     is_closed_ = true;
     is_terminated_ = true;
-    executor_.shutdown({.wait = false, .cancel_futures = true});
-    for (const pid_t each : executor_.worker_pids()) ::kill(each, SIGKILL);
+    executor_.kill_workers();
 }
 
 void pool::join(time_limit limit) {

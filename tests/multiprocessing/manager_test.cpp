@@ -5,6 +5,7 @@
 #include <tercet/multiprocessing/process.hpp>
 #include <tercet/multiprocessing/queue.hpp>
 #include <tercet/multiprocessing/rlock.hpp>
+#include <tercet/multiprocessing/start_method.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -122,25 +123,39 @@ TEST(manager, makes_one_call_of_an_object_at_a_time_unless_it_says_otherwise) {
     EXPECT_EQ(first.get(), 2);
 }
 
-TEST(manager, its_proxies_are_arguments_of_processes) {
+TEST(manager, its_proxies_are_arguments_of_processes_however_those_start) {
     const manager m;
-    const auto results = m.list<int>(5, 0);
-    const auto names = m.dict<int, std::string>();
-    std::vector<process> processes;
-    for (int i = 0; i < 5; ++i)
-        processes.emplace_back(
-            [](list_proxy<int> out, const dict_proxy<int, std::string>& who, int index) {
-                out.set(static_cast<std::size_t>(index), index * index);
-                who.set(index, current_process().name);
-            },
-            results, names, i);
-    for (auto& each : processes) each.start();
-    for (auto& each : processes) {
-        each.join();
-        EXPECT_EQ(each.exitcode(), 0);
+    for (const auto method : {start_method::forkserver, start_method::spawn, start_method::fork}) {
+        const auto results = m.list<int>(5, 0);
+        const auto names = m.dict<int, std::string>();
+        std::vector<process> processes;
+        for (int i = 0; i < 5; ++i)
+            processes.emplace_back(
+                process_options{.start_method = method},
+                [](list_proxy<int> out, const dict_proxy<int, std::string>& who, int index) {
+                    out.set(static_cast<std::size_t>(index), index * index);
+                    who.set(index, current_process().name);
+                },
+                results, names, i);
+        for (auto& each : processes) each.start();
+        for (auto& each : processes) {
+            each.join();
+            EXPECT_EQ(each.exitcode(), 0);
+        }
+        EXPECT_THAT(results.values(), ElementsAre(0, 1, 4, 9, 16));
+        EXPECT_EQ(names.size(), 5U);
     }
-    EXPECT_THAT(results.values(), ElementsAre(0, 1, 4, 9, 16));
-    EXPECT_EQ(names.size(), 5U);
+}
+
+TEST(manager, ends_also_where_processes_are_forks) {
+    forked_child child([] {
+        set_start_method(start_method::fork);
+        manager m;
+        m.list<int>().append(1);
+        m.shutdown(20s);
+        return 0;
+    });
+    EXPECT_EQ(child.wait(), 0);
 }
 
 TEST(manager, its_proxies_are_arguments_and_results_of_pools) {
