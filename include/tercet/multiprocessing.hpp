@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tercet/multiprocessing/array.hpp>
+#include <tercet/multiprocessing/async_result.hpp>
 #include <tercet/multiprocessing/barrier.hpp>
 #include <tercet/multiprocessing/bounded_semaphore.hpp>
 #include <tercet/multiprocessing/capture.hpp>
@@ -17,8 +18,10 @@
 #include <tercet/multiprocessing/joinable_queue.hpp>
 #include <tercet/multiprocessing/listener.hpp>
 #include <tercet/multiprocessing/lock.hpp>
+#include <tercet/multiprocessing/manager.hpp>
 #include <tercet/multiprocessing/measured.hpp>
 #include <tercet/multiprocessing/pipe.hpp>
+#include <tercet/multiprocessing/pool.hpp>
 #include <tercet/multiprocessing/process.hpp>
 #include <tercet/multiprocessing/process_pool_executor.hpp>
 #include <tercet/multiprocessing/queue.hpp>

@@ -56,6 +56,8 @@ digest random_challenge() {
 digest proof_of(const authkey_type& key, std::string_view role, const digest& first, const digest& second) {
     digest proof{};
     if (!key) return proof;
+    if (::OPENSSL_init_crypto(0, nullptr) == 0)
+        throw authentication_error("authentication: the program is at its end, and OpenSSL has been taken down");
     std::string text(role);
     text.append(reinterpret_cast<const char*>(first.data()), first.size());
     text.append(reinterpret_cast<const char*>(second.data()), second.size());

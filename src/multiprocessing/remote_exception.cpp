@@ -215,6 +215,9 @@ private:
         add(typeid(eof_error), by_text<eof_error>());
         add(typeid(authentication_error), by_text<authentication_error>());
         add(typeid(process_start_error), by_text<process_start_error>());
+        add(typeid(manager_died), by_text<manager_died>());
+        add(typeid(broken_barrier_error), by_text<broken_barrier_error>());
+        add(typeid(queue_shutdown), by_text<queue_shutdown>());
         add(typeid(worker_died), of_worker_died());
         add(typeid(remote_error), of_remote_error());
         add(typeid(exception_group), of_exception_group());

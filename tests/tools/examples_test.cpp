@@ -65,6 +65,24 @@ TEST(examples, processes_send_one_another_numbers_and_questions) {
                   "listener: accept: a client has another authkey\n");
 }
 
+TEST(examples, of_pools_of_processes_print_what_they_show) {
+    std::string sums;
+    for (int i = 0; i < 8; ++i) sums += "333332833333500000\n";
+    expect_output("pool_map", (sums + "sum of three: 333162135\ncalled back with 285\n").c_str());
+    std::string pictures;
+    for (int i = 1; i <= 12; ++i) pictures += "picture-" + std::to_string(i) + ": 320 x 240\n";
+    expect_output("image_batch", (pictures + "3686400 bytes became 204014\n").c_str());
+    expect_output("batches", "first of 8 batches: count 494472, sum 37323496, average 75.48\nthe same in both\n");
+    expect_output("crash_isolation", "task 42: its process died\n99 tasks are done, sum 326586\n");
+}
+
+TEST(examples, processes_write_what_they_fetch_into_one_list_of_a_manager) {
+    tercet::tools::child_server httpbin(path_of("tercet"));
+    program example("manager_list", {httpbin.url() + "/status/200", "nowhere://", httpbin.url() + "/delay/0.1"});
+    EXPECT_EQ(example.wait(), 0) << example.error_output();
+    EXPECT_THAT(example.output(), MatchesRegex("200\nerror: .*malformed URL 'nowhere://'.*\n200\n"));
+}
+
 TEST(examples, the_counter_loses_nothing) {
     program example("counter", {});
     EXPECT_EQ(example.wait(), 0) << example.error_output();

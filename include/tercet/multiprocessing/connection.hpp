@@ -101,6 +101,7 @@ public:
 private:
     friend class process_state;
     friend class process_child;
+    friend class manager_line;
 
     struct received {
         std::uint64_t type = 0;  ///< 0: bytes

@@ -71,6 +71,12 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+/// A manager has ended, and the objects that it had are gone.
+class manager_died : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
 /// No process can be started from this one, or the fork server has not started it.
 class process_start_error : public std::runtime_error {
 public:

@@ -1,0 +1,187 @@
+// A thread keeps the lines that it has opened, so they end with it, and the manager sees that. Behind them is a key of
+// pthreads and no thread_local with a destructor: static objects may call when those of the first thread are gone.
+//
+// In the child of a fork, lines of the parent's threads would stay open, and the manager would not see the parent die.
+// So each line's descriptor is noted, and replaced there: by /dev/null, for its number may not be reused before the
+// object that holds it is gone.
+
+#include <tercet/futures/fork_generation.hpp>
+#include <tercet/multiprocessing/client.hpp>
+#include <tercet/multiprocessing/errors.hpp>
+#include <tercet/multiprocessing/manager_link.hpp>
+#include <tercet/multiprocessing/remote_exception.hpp>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <vector>
+
+#include "manager_line.hpp"
+
+namespace tercet::multiprocessing {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto handshake_patience = 30s;
+constexpr auto probe_patience = 5s;
+
+/// The descriptors of all lines of this process.
+class open_lines {
+public:
+    static open_lines& instance() {
+        static auto* const all = new open_lines;  // never destroyed: threads may end in any order
+        [[maybe_unused]] static const int registered =
+            ::pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
+                             [] {
+                                 instance().replace_all();
+                                 instance().mutex_.unlock();
+                             });
+        return *all;
+    }
+
+    void add(int fd) {
+        const std::lock_guard guard(mutex_);
+        fds_.push_back(fd);
+    }
+    void close(connection& line) noexcept {
+        const std::lock_guard guard(mutex_);
+        if (line.closed()) return;
+        std::erase(fds_, line.fileno());
+        line.close();
+    }
+
+private:
+    void replace_all() noexcept {
+        const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+        for (const int each : fds_)
+            if (nothing >= 0) ::dup3(nothing, each, O_CLOEXEC);
+        ::close(nothing);
+        fds_.clear();
+    }
+
+    std::mutex mutex_;
+    std::vector<int> fds_;
+};
+
+/// A line of this thread to a manager.
+class thread_line {
+public:
+    explicit thread_line(const manager_link& to) : address_(to.address) {
+        line_ = client(to.address, {.authkey = to.authkey, .timeout = handshake_patience});
+        open_lines::instance().add(line_.fileno());
+    }
+    thread_line(thread_line&&) noexcept = default;
+    thread_line& operator=(thread_line&& other) noexcept {
+        open_lines::instance().close(line_);
+        address_ = std::move(other.address_);
+        generation_ = other.generation_;
+        line_ = std::move(other.line_);
+        return *this;
+    }
+    ~thread_line() { open_lines::instance().close(line_); }
+
+    const std::string& address() const noexcept { return address_; }
+    connection& line() noexcept { return line_; }
+    /// Between calls a manager says nothing; so what can be received is the end.
+    bool is_over() const { return generation_ != fork_generation() || line_.poll(); }
+
+private:
+    std::string address_;
+    std::uint64_t generation_ = fork_generation();
+    connection line_;
+};
+
+/// The lines of this thread.
+std::vector<thread_line>& lines_of_thread() {
+    thread_local std::vector<thread_line>* lines = nullptr;
+    if (lines) return *lines;
+    static const pthread_key_t key = [] {
+        pthread_key_t made{};
+        const int error = ::pthread_key_create(&made, [](void*) {
+            delete lines;
+            lines = nullptr;
+        });
+        if (error != 0) throw std::system_error(error, std::system_category(), "pthread_key_create");
+        return made;
+    }();
+    auto fresh = std::make_unique<std::vector<thread_line>>();
+    if (const int error = ::pthread_setspecific(key, fresh.get()); error != 0)
+        throw std::system_error(error, std::system_category(), "pthread_setspecific");
+    lines = fresh.release();
+    return *lines;
+}
+
+[[noreturn]] void throw_died(const manager_link& link) {
+    throw manager_died(fmt::format("manager (pid {}): it has ended, and its objects are gone", link.pid));
+}
+
+/// The line has ended: why?
+[[noreturn]] void throw_lost(const manager_link& link) {
+    try {
+        client(link.address, {.authkey = link.authkey, .timeout = probe_patience});
+    } catch (const std::exception&) {
+        throw_died(link);
+    }
+    throw eof_error(fmt::format("manager (pid {}): it has dropped the line of this thread", link.pid));
+}
+
+thread_line open_line(const manager_link& link) try { return thread_line(link); } catch (const eof_error&) {
+    throw_lost(link);
+} catch (const std::system_error& e) {
+    const auto gone = {ECONNREFUSED, ECONNRESET, EPIPE, ENOENT};
+    if (std::ranges::find(gone, e.code().value()) != gone.end()) throw_died(link);
+    throw;
+}
+
+manager_line::message exchange_over(connection& line, encoder& request, const manager_link& link) try {
+    manager_line::send(line, manager_line::call_type, request);
+    return manager_line::receive(line);
+} catch (const eof_error&) {
+    throw_lost(link);
+} catch (const std::system_error& e) {
+    if (e.code().value() == EPIPE || e.code().value() == ECONNRESET) throw_lost(link);
+    throw;
+}
+
+/// Where the line of this thread is; it is opened when there is none.
+std::vector<thread_line>::iterator find_line(std::vector<thread_line>& all, const manager_link& link) {
+    const auto found = std::ranges::find(all, link.address, &thread_line::address);
+    if (found != all.end() && !found->is_over()) return found;
+    std::erase_if(all, [](const thread_line& each) { return each.is_over(); });
+    all.push_back(open_line(link));
+    return all.end() - 1;
+}
+
+}  // namespace
+
+manager_answer manager_link::exchange(encoder& request) const {
+    auto& all = lines_of_thread();
+    const auto place = find_line(all, *this);
+    manager_line::message answer;
+    try {
+        answer = exchange_over(place->line(), request, *this);
+    } catch (...) {
+        all.erase(place);
+        throw;
+    }
+    if (answer.type != manager_line::answer_type) throw_bad_value("the kind of an answer", answer.type);
+    return {std::move(answer.bytes), std::move(answer.descriptors)};
+}
+
+void manager_answer::read_status(decoder& in) {
+    const auto status = in.read_raw<std::uint8_t>();
+    if (status == static_cast<std::uint8_t>(manager_status::error)) std::rethrow_exception(decode_exception(in));
+    if (status != static_cast<std::uint8_t>(manager_status::result)) throw_bad_value("the status of an answer", status);
+}
+
+}  // namespace tercet::multiprocessing
