@@ -19,7 +19,7 @@ struct ring_record {
     std::atomic<std::uint32_t> at;
     std::uint32_t kind;
     std::uint64_t size;    ///< of the payload that follows
-    std::uint64_t detail;  ///< whatever the two sides make of it
+    std::uint64_t detail;  ///< of a request: not 0 if its call is to stop; of an answer: see `ring_kind`
 };
 
 /// Where the two sides of a ring are, in bytes since the beginning; each is written by one side alone.
@@ -44,7 +44,13 @@ public:
     /// Whether the reader's cursor was seen where it cannot be; there is no room any more.
     bool is_malformed() const noexcept { return is_malformed_; }
 
-    /// Copies a message into the ring, for which there is room, and lets the reader see it.
+    /// Where the last message ends, for `has_released`.
+    std::uint64_t position() const noexcept { return written_; }
+    /// Whether the reader is done with the message that ends there: then its record is no more.
+    bool has_released(std::uint64_t end) const noexcept { return cursors_.read.load(std::memory_order_acquire) >= end; }
+
+    /// Copies a message into the ring, for which there is room, and lets the reader see it. The record is valid until
+    /// the message is released and another one is written.
     ring_record& write(std::uint32_t kind, std::uint64_t detail, std::span<const std::byte> payload) noexcept;
 
 private:

@@ -34,7 +34,6 @@
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,12 +54,6 @@ using namespace std::chrono_literals;
 constexpr auto look_at_least_every = 64ms;  // at a worker that has several tasks
 constexpr auto stream_interval = 50us;      // between looks while many answers come
 constexpr std::size_t stream_from = 16;     // answers in a look
-
-unique_fd make_eventfd() {
-    unique_fd made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!made) throw std::system_error(errno, std::system_category(), "process_pool_executor: eventfd");
-    return made;
-}
 
 }  // namespace
 

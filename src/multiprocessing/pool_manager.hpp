@@ -50,6 +50,7 @@ public:
     void resize(std::size_t max_workers);
     void warm_up();
     bool cancel_running(remote_task& task);
+    void ask_to_stop(remote_task& task) noexcept;
     process_pool_statistics statistics();
     /// Sends the signal to all workers, and cancels what is put back into the closed queue.
     void end_workers(int signal);
@@ -102,6 +103,8 @@ private:
         return task.limits->has_begun ? "took longer than it may" : "had not begun in time";
     }
     remote_task* take_first(worker_channel& worker) noexcept;
+    static bool is_unclaimed(const worker_channel& worker, const remote_task& task) noexcept;
+    static bool revoke(worker_channel& worker, remote_task& task) noexcept;
     void fail_tasks(worker_channel& worker, const std::string& how, int signal, int exit_code);
     static std::exception_ptr death_of(const worker_channel& worker, const remote_task& task, const std::string& how,
                                        int signal, int exit_code) noexcept;

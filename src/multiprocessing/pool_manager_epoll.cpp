@@ -1,10 +1,18 @@
 #include "pool_manager_epoll.hpp"
 
+#include <sys/eventfd.h>
+
 #include <cerrno>
 #include <ctime>
 #include <system_error>
 
 namespace tercet::multiprocessing {
+
+unique_fd make_eventfd() {
+    unique_fd made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!made) throw std::system_error(errno, std::system_category(), "process_pool_executor: eventfd");
+    return made;
+}
 
 void watch_fd(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t tag) {
     epoll_event event{};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <tercet/multiprocessing/unique_fd.hpp>
+
 #include <sys/epoll.h>
 
 #include <chrono>
@@ -13,6 +15,9 @@ inline constexpr std::uint64_t queue_tag = 0;
 inline constexpr std::uint64_t server_tag = 1;
 inline constexpr std::uint64_t bell_tag = 2;
 inline constexpr std::uint64_t first_worker_id = 3;
+
+/// One that is not waited for. Throws `std::system_error`.
+unique_fd make_eventfd();
 
 /// Throws `std::system_error`.
 void watch_fd(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t tag);

@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <string>
@@ -151,13 +153,10 @@ bool pool_manager::cancel_running(remote_task& task) {
     if (std::exchange(task.is_to_be_cancelled, true) || !task.worker) return true;
     worker_channel& worker = *task.worker;
     if (is_given_up(worker)) return true;
-    std::uint32_t as_sent = ring_record::ready;
-    if (!worker.is_exclusive && task.record->at.compare_exchange_strong(as_sent, ring_record::revoked)) {
+    if (!worker.is_exclusive && revoke(worker, task)) {
         worker.tasks.remove(task);
         --worker.task_count;
         --worker.given;
-        task.worker = nullptr;
-        task.record = nullptr;
         end_task(task, nullptr);
         note_if_idle(worker);
     } else {
@@ -165,6 +164,16 @@ bool pool_manager::cancel_running(remote_task& task) {
     }
     queue_.wake();
     return true;
+}
+
+/// Marks the record of the task, which its worker looks at when the call wants its token, and when it is told to.
+void pool_manager::ask_to_stop(remote_task& task) noexcept {
+    const lock_type lock(mutex_);
+    if (!task.worker || is_given_up(*task.worker) || task.worker->requests.has_released(task.record_end)) return;
+    std::atomic_ref(task.record->detail).store(1, std::memory_order_release);
+    const std::uint64_t one = 1;
+    while (::write(task.worker->stop_bell.get(), &one, sizeof one) < 0 && errno == EINTR) {
+    }
 }
 
 void pool_manager::end_workers(int signal) {

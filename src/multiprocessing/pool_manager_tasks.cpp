@@ -109,11 +109,13 @@ bool pool_manager::send_task(worker_channel& worker, remote_task& task) {
     if (is_small(task)) {
         task.record = &worker.requests.write(static_cast<std::uint32_t>(ring_kind::run), 0,
                                              task.request.bytes().subspan(frame_head_size));
+        task.record_end = worker.requests.position();
         worker.wake();
         return true;
     }
     if (task.block) wanted_look_ = std::min<clock::time_point>(wanted_look_, clock::now() + trim_every);
     task.record = &worker.requests.write(static_cast<std::uint32_t>(ring_kind::run_from_socket), 0, {});
+    task.record_end = worker.requests.position();
     worker.wake();
     complete_frame(task.request, frame_kind::run);
     switch (worker.send(task.request.bytes(), task.descriptors)) {
@@ -146,11 +148,7 @@ void pool_manager::take_back(worker_channel& worker) {
     task_list kept;
     task_list taken;
     while (remote_task* const task = worker.tasks.pop()) {
-        std::uint32_t as_sent = ring_record::ready;
-        const bool is_whole = task->request.size() != 0;  // else nobody else could do it
-        if (is_whole && task->record->at.compare_exchange_strong(as_sent, ring_record::revoked)) {
-            task->worker = nullptr;
-            task->record = nullptr;
+        if (revoke(worker, *task)) {
             taken.push_front(*task);
             --worker.task_count;
             --worker.given;
@@ -183,6 +181,23 @@ remote_task* pool_manager::take_first(worker_channel& worker) noexcept {
     return task;
 }
 
+/// Whether another worker can have the task: its own has not begun it, and its request is still here. A record that was
+/// released is not looked at, since another request may stand there by now.
+bool pool_manager::is_unclaimed(const worker_channel& worker, const remote_task& task) noexcept {
+    return task.request.size() != 0 && !worker.requests.has_released(task.record_end) &&
+           task.record->at.load() == ring_record::ready;
+}
+
+/// Takes the task back from the worker, unless that has begun it.
+bool pool_manager::revoke(worker_channel& worker, remote_task& task) noexcept {
+    std::uint32_t as_sent = ring_record::ready;
+    if (!is_unclaimed(worker, task) || !task.record->at.compare_exchange_strong(as_sent, ring_record::revoked))
+        return false;
+    task.worker = nullptr;
+    task.record = nullptr;
+    return true;
+}
+
 /// The task is over without an answer. The pool's thread finishes it when it can; with neither of the reasons it was
 /// cancelled.
 void pool_manager::end_task(remote_task& task, std::exception_ptr failure, const char* expiry_text) noexcept {
@@ -196,10 +211,8 @@ void pool_manager::fail_tasks(worker_channel& worker, const std::string& how, in
     task_list begun;  // several when the answers of a worker that was condemned did not count any more
     task_list others;
     while (!worker.tasks.empty()) {
-        const remote_task& first = *worker.tasks.first();
-        // What has no request any more cannot be given to another worker.
-        const bool has_begun = first.request.size() == 0 || first.record->at.load() != ring_record::ready;
-        (has_begun ? begun : others).push_front(*take_first(worker));
+        const bool may_be_given_away = is_unclaimed(worker, *worker.tasks.first());
+        (may_be_given_away ? others : begun).push_front(*take_first(worker));
     }
     while (remote_task* const task = others.pop())
         if (is_broken_)

@@ -79,6 +79,8 @@ bool pool_manager::start_worker() {
             std::make_shared<worker_channel>(id, std::move(ours), std::move(segment), options_.max_message_bytes);
         worker->first_descriptors.push_back(std::move(segment_file));
         worker->first_descriptors.push_back(duplicate(bell_.get()));
+        worker->stop_bell = make_eventfd();
+        worker->first_descriptors.push_back(duplicate(worker->stop_bell.get()));
         for (const auto& each : options_.initializer.descriptors())
             worker->first_descriptors.push_back(duplicate(each.get()));
         make_room_for_worker();

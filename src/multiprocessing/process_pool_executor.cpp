@@ -134,6 +134,10 @@ public:
         return task.driver.get() == this && !is_of_another_process() && manager_->cancel_running(task);
     }
 
+    void ask_to_stop(remote_task& task) noexcept override {
+        if (!is_of_another_process()) manager_->ask_to_stop(task);
+    }
+
     void end_workers(int signal) {
         require_own_process();
         end({.wait = false, .cancel_futures = true});

@@ -77,6 +77,7 @@ struct worker_channel : std::enable_shared_from_this<worker_channel> {
     std::string verdict;
     std::shared_ptr<const crash_report> crash;
     frame_reader reader;
+    unique_fd stop_bell;                       ///< an eventfd: a call is to stop
     std::vector<unique_fd> first_descriptors;  ///< that go with the first frame
     std::span<const std::byte> outgoing;
     std::span<const unique_fd> outgoing_descriptors;

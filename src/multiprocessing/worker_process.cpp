@@ -34,6 +34,7 @@
 #include "frame.hpp"
 #include "message_ring.hpp"
 #include "output.hpp"
+#include "stoppable_call.hpp"
 #include "worker_segment.hpp"
 
 namespace tercet::multiprocessing {
@@ -43,14 +44,20 @@ namespace {
 struct lifelines {
     int socket;
     int parent;
+    int stop_bell;
 };
 
 void* watch(void* argument) {
     const auto watched = *static_cast<const lifelines*>(argument);
-    pollfd ends[] = {{watched.socket, 0, 0}, {watched.parent, POLLIN, 0}};
-    while (::poll(ends, 2, -1) < 0 && (errno == EINTR || errno == ENOMEM)) {
+    pollfd ends[] = {{watched.socket, 0, 0}, {watched.parent, POLLIN, 0}, {watched.stop_bell, POLLIN, 0}};
+    for (;;) {
+        const int count = ::poll(ends, 3, -1);
+        if (count < 0 && (errno == EINTR || errno == ENOMEM)) continue;
+        if (count < 0 || ends[0].revents != 0 || ends[1].revents != 0) end_process(1);
+        std::uint64_t rung = 0;
+        if (::read(watched.stop_bell, &rung, sizeof rung) < 0 && errno != EAGAIN && errno != EINTR) end_process(1);
+        look_whether_to_stop();
     }
-    end_process(1);
 }
 
 constexpr std::size_t watcher_stack = std::size_t{256} << 10U;
@@ -68,6 +75,8 @@ public:
         const auto segment = worker_segment::map(descriptors[0].get());
         install_crash_handler(segment.head().crash);
         bell_ = std::move(descriptors[1]);
+        stop_bell_ = std::move(descriptors[2]);
+        lifelines_.stop_bell = stop_bell_.get();
         descriptors[0].reset();
         if (!initialize(descriptors.subspan(initialize_descriptors))) end_process(1);
 
@@ -118,6 +127,7 @@ private:
             return;
         }
         const auto begin = clock::now();
+        set_current_call(message.record);
         auto kind = frame_kind::error;
         if (static_cast<ring_kind>(message.kind) == ring_kind::run) {
             kind = run(message.payload, {});
@@ -128,6 +138,7 @@ private:
             reader_.next();
         }
         flush_output();
+        set_current_call(nullptr);
         shared.requests.take();
         shared.requests.release();
         give_answer(shared, kind, static_cast<std::uint64_t>((clock::now() - begin).count()));
@@ -267,7 +278,8 @@ private:
     unique_fd socket_;
     unique_fd parent_;
     unique_fd bell_;
-    lifelines lifelines_{socket_.get(), parent_.get()};
+    unique_fd stop_bell_;
+    lifelines lifelines_{socket_.get(), parent_.get(), -1};
     frame_reader reader_{std::numeric_limits<std::int64_t>::max()};
     byte_buffer frame_;
     std::vector<unique_fd> descriptors_;

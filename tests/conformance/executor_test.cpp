@@ -264,21 +264,17 @@ TYPED_TEST(executors, keep_the_type_of_an_exception_through_retries) {
 }
 
 TYPED_TEST(executors, give_a_stop_token_to_a_call_that_takes_one) {
-    if constexpr (is_process_pool<TypeParam>) {
-        GTEST_SKIP() << "a call in another process cannot be asked to stop";
-    } else {
-        EXPECT_EQ(
-            this->pool.submit([](std::stop_token stop, int a) { return stop.stop_possible() ? a : 0; }, 7).result(), 7);
-        const auto seven = [](std::stop_token stop, int a) { return stop.stop_possible() ? a : 0; };
-        EXPECT_EQ(this->pool.submit({.name = "seven"}, seven, 7).result(), 7);
-        std::vector<int> results;
-        for (auto& each : this->pool.map(seven, std::vector{1, 2, 3})) results.push_back(each);
-        EXPECT_THAT(results, testing::ElementsAre(1, 2, 3));
-    }
+    EXPECT_EQ(this->pool.submit([](std::stop_token stop, int a) { return stop.stop_possible() ? a : 0; }, 7).result(),
+              7);
+    const auto seven = [](std::stop_token stop, int a) { return stop.stop_possible() ? a : 0; };
+    EXPECT_EQ(this->pool.submit({.name = "seven"}, seven, 7).result(), 7);
+    std::vector<int> results;
+    for (auto& each : this->pool.map(seven, std::vector{1, 2, 3})) results.push_back(each);
+    EXPECT_THAT(results, testing::ElementsAre(1, 2, 3));
 }
 
 TYPED_TEST(executors, ask_a_running_call_that_takes_a_stop_token_to_stop) {
-    if constexpr (is_process_pool<TypeParam> || is_sequential<TypeParam>) {
+    if constexpr (is_sequential<TypeParam>) {
         GTEST_SKIP() << "there is none";
     } else {
         auto endless = this->pool.submit([](std::stop_token stop) {

@@ -50,6 +50,26 @@ TEST_F(message_ring, gives_back_what_was_written_in_order) {
     EXPECT_FALSE(reader.has_message());
 }
 
+TEST_F(message_ring, says_which_records_are_no_more) {
+    ASSERT_TRUE(write("one"));
+    const auto first = writer.position();
+    ASSERT_TRUE(write("two"));
+    const auto second = writer.position();
+    EXPECT_FALSE(writer.has_released(first));
+    reader.front();
+    reader.take();
+    EXPECT_FALSE(writer.has_released(first));
+    EXPECT_FALSE(writer.is_all_read());
+    reader.release();
+    EXPECT_TRUE(writer.has_released(first));
+    EXPECT_FALSE(writer.has_released(second));
+    reader.front();
+    reader.take();
+    reader.release();
+    EXPECT_TRUE(writer.has_released(second));
+    EXPECT_TRUE(writer.is_all_read());
+}
+
 TEST_F(message_ring, has_no_room_until_what_was_taken_is_released) {
     const std::string largest(writer.max_payload(), 'x');
     std::size_t written = 0;

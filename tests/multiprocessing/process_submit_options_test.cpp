@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <csignal>
+#include <mutex>
 #include <ranges>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -236,6 +239,76 @@ TEST(process_submit_options, a_deadline_and_a_shutdown_that_cancels_at_once_end_
         for (auto& each : all) EXPECT_ANY_THROW(each.result());
         EXPECT_EQ(ended, 50);
     }
+}
+
+/// Says that it is there, and sleeps until it is asked to stop.
+int sleep_until_asked(std::stop_token stop, const std::string& here) {
+    std::mutex mutex;
+    std::condition_variable_any condition;
+    std::unique_lock lock(mutex);
+    signpost::write(here, own_pid());
+    condition.wait(lock, stop, [] { return false; });
+    return own_pid();
+}
+
+TEST(process_stop_token, wakes_a_call_that_sleeps_and_keeps_its_worker) {
+    const signpost here;
+    process_pool_executor pool(1);
+    auto sleeps = pool.submit(sleep_until_asked, here.path());
+    const int worker = here.next();
+    EXPECT_FALSE(sleeps.cancel());
+    EXPECT_EQ(sleeps.result(), worker);
+    EXPECT_EQ(pool.submit(own_pid).result(), worker);
+}
+
+TEST(process_stop_token, each_call_has_its_own) {
+    const signpost here;
+    const signpost other;
+    process_pool_executor pool(2);
+    auto first = pool.submit(sleep_until_asked, here.path());
+    auto second = pool.submit(sleep_until_asked, other.path());
+    here.next();
+    const int worker = other.next();
+    first.cancel();
+    first.result();
+    EXPECT_FALSE(second.done());
+    auto next = pool.submit([](std::stop_token stop) { return stop.stop_requested(); });
+    EXPECT_FALSE(next.result());
+    second.cancel();
+    EXPECT_EQ(second.result(), worker);
+}
+
+TEST(process_stop_token, calls_that_stand_behind_another_are_told_when_they_begin) {
+    const signpost here;
+    const signpost gate;
+    process_pool_executor pool(1);
+    for (int i = 0; i < 300; ++i)
+        pool.submit(echo, i).result();  // calls count as short, and stand several with a worker
+    auto front = pool.submit(pass, here.path(), gate.path());
+    here.next();
+    std::vector<future<bool>> behind;
+    for (int i = 0; i < 40; ++i)
+        behind.push_back(pool.submit([](std::stop_token stop) { return stop.stop_requested(); }));
+    int cancelled = 0;
+    for (std::size_t i = 0; i < behind.size(); i += 2) cancelled += behind[i].cancel() ? 1 : 0;
+    signpost::write(gate.path(), 1);
+    front.result();
+    int told = 0;
+    for (std::size_t i = 0; i < behind.size(); ++i) {
+        if (behind[i].cancelled()) continue;
+        EXPECT_EQ(behind[i].result(), i % 2 == 0);
+        told += behind[i].result() ? 1 : 0;
+    }
+    EXPECT_EQ(cancelled + told, 20);
+}
+
+TEST(process_stop_token, comes_with_measuring_too) {
+    const signpost here;
+    process_pool_executor pool(1);
+    auto sleeps = pool.submit_measured({.name = "sleeps"}, sleep_until_asked, here.path());
+    const int worker = here.next();
+    sleeps.cancel();
+    EXPECT_EQ(sleeps.result().value, worker);
 }
 
 TEST(process_submit_measured, a_result_comes_with_what_it_has_cost) {

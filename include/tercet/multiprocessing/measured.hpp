@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <type_traits>
 #include <utility>
 
@@ -59,12 +60,24 @@ private:
 
 /// A function that is measured.
 template <class Fn>
-struct measured_function {
+class measured_function {
+public:
     [[no_unique_address]] Fn fn;
 
     template <class... Args>
-        requires std::is_invocable_v<Fn, Args...>
+        requires takes_stop_token<Fn, Args...>
+    auto operator()(std::stop_token stop, submission_time submitted, Args&&... args) {
+        return measure(submitted, std::move(stop), std::forward<Args>(args)...);
+    }
+    template <class... Args>
+        requires(!takes_stop_token<Fn, Args...> && std::is_invocable_v<Fn, Args...>)
     auto operator()(submission_time submitted, Args&&... args) {
+        return measure(submitted, std::forward<Args>(args)...);
+    }
+
+private:
+    template <class... Args>
+    auto measure(submission_time submitted, Args&&... args) {
         using result_type = std::decay_t<std::invoke_result_t<Fn, Args...>>;
         const call_meter meter(submitted);
         if constexpr (std::is_void_v<result_type>) {

@@ -62,6 +62,9 @@ public:
 private:
     template <class Fn, class... Args>
     static encoder encoded(const Fn& fn, Args&&... args) {
+        static_assert(!remote_call_of<Fn, Args...>::is_stoppable,
+                      "tercet: the function of a process cannot take a std::stop_token, since nobody could ask it to "
+                      "stop: send it an event, or end it by terminate()");
         encoder out;
         remote_call_of<Fn, Args...>::encode_request(out, fn, args...);
         return out;

@@ -10,6 +10,7 @@
 
 #include <concepts>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -86,6 +87,9 @@ Fn decode_function(decoder& in) {
     }
 }
 
+/// Of the call that this process of a pool runs; elsewhere one that is never asked to stop.
+std::stop_token current_stop_token();
+
 template <class Arg>
 struct sent : std::decay<Arg> {};
 template <std::size_t N>
@@ -107,13 +111,10 @@ public:
         static_assert((std::default_initializable<Args> && ...),
                       "tercet: an argument is made empty in the other process and then filled in: give its class a "
                       "default constructor");
-        static_assert(!takes_stop_token<Fn, Args...>,
-                      "tercet: a function that takes a std::stop_token cannot run in another process yet: a running "
-                      "call of a process pool cannot be asked to stop");
         static_assert(takes_stop_token<Fn, Args...> || std::is_invocable_v<Fn, Args...>,
                       "tercet: the function cannot be called with these arguments: they arrive as values of their own, "
                       "so it must take them by value or by const reference, and a string literal as a std::string");
-        return std::is_invocable_v<Fn, Args...>;
+        return takes_stop_token<Fn, Args...> || std::is_invocable_v<Fn, Args...>;
     }
 
 private:
@@ -121,12 +122,15 @@ private:
 
     static auto result_of() {
         if constexpr (is_checked)
-            return std::type_identity<std::decay_t<std::invoke_result_t<Fn, Args...>>>();
+            return std::type_identity<std::decay_t<call_result_t<Fn, Args...>>>();
         else
             return std::type_identity<void>();
     }
 
 public:
+    /// Whether the function takes a `std::stop_token` first, and is given one.
+    static constexpr bool is_stoppable = takes_stop_token<Fn, Args...>;
+
     /// What comes back: a value, also when the function returns a reference.
     using result_type = typename decltype(result_of())::type;
 
@@ -173,7 +177,10 @@ private:
             in.expect_end();
             out.write_raw(type_hash<result_type>);
             const auto invoke = [&fn](Args&... each) -> decltype(auto) {
-                return std::invoke(std::move(fn), std::move(each)...);
+                if constexpr (takes_stop_token<Fn, Args...>)
+                    return std::invoke(std::move(fn), detail::current_stop_token(), std::move(each)...);
+                else
+                    return std::invoke(std::move(fn), std::move(each)...);
             };
             if constexpr (std::is_void_v<result_type>)
                 std::apply(invoke, args);

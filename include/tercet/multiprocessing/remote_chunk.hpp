@@ -34,17 +34,23 @@ struct remote_chunk_outcome : chunk_outcome<remote_outcome<T>> {
 };
 
 /// The call that a pool of processes makes for a chunk of a map, in one message: `fn` for each item, one after the
-/// other.
+/// other. When it is asked to stop, what it has not begun does not begin.
 template <class Fn, class... Args>
 struct remote_chunk {
-    using result_type = std::decay_t<std::invoke_result_t<Fn, Args...>>;
+    using result_type = std::decay_t<call_result_t<Fn, Args...>>;
 
     [[no_unique_address]] Fn fn;
 
-    remote_chunk_outcome<result_type> operator()(chunk_items<Args...> items) const {
+    remote_chunk_outcome<result_type> operator()(std::stop_token stop, chunk_items<Args...> items) const {
         using outcome_type = remote_outcome<result_type>;
-        return {call_items<outcome_type>(
-            items, [this](outcome_type& outcome, std::tuple<Args...>& item) { call_item(outcome, fn, item); })};
+        return {call_items<outcome_type>(items, [&](outcome_type& outcome, std::tuple<Args...>& item) {
+            if (stop.stop_requested())
+                outcome.error = std::make_exception_ptr(cancelled_error());
+            else if constexpr (takes_stop_token<Fn, Args...>)
+                call_item(outcome, fn, item, stop);
+            else
+                call_item(outcome, fn, item);
+        })};
     }
 };
 

@@ -30,6 +30,8 @@ public:
     virtual bool drive(remote_task& task, std::chrono::steady_clock::time_point deadline) noexcept = 0;
     /// A call does not need its block any more.
     virtual void give_back(std::unique_ptr<message_block> block) noexcept = 0;
+    /// Asks a call that runs to stop. Any thread.
+    virtual void ask_to_stop(remote_task& task) noexcept = 0;
 
     call_driver(const call_driver&) = delete;
     call_driver& operator=(const call_driver&) = delete;
@@ -105,6 +107,7 @@ public:
 
     // The pool's, under its mutex.
     worker_channel* worker = nullptr;                        ///< who has the call
+    std::uint64_t record_end = 0;                            ///< as of the ring's writer
     ring_record* record = nullptr;                           ///< where it stands in that worker's ring
     bool is_to_be_cancelled = false;                         ///< although it runs
     clock::time_point queued_at = clock::time_point::min();  ///< of one in so many, for statistics
@@ -174,6 +177,11 @@ public:
     }
 
 private:
+    void request_stop() noexcept override {
+        if constexpr (Call::is_stoppable)
+            if (driver) driver->ask_to_stop(*this);
+    }
+
     /// Who may end the call; a deadline may pass while the pool ends it otherwise. A cancellation needs no leave.
     bool decide() noexcept { return !is_decided_.exchange(true, std::memory_order_acq_rel); }
     const char* origin() const noexcept override {

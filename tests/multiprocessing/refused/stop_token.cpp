@@ -1,4 +1,4 @@
-// refused: a function that takes a std::stop_token cannot run in another process yet
+// refused: the function of a process cannot take a std::stop_token
 #include <tercet/multiprocessing.hpp>
 
 #include <functional>
@@ -6,8 +6,8 @@
 #include <stop_token>
 #include <string_view>
 
-using tercet::multiprocessing::process_pool_executor;
+using tercet::multiprocessing::process;
 
-void work(process_pool_executor& pool) {
-    pool.submit([](std::stop_token) {}).result();
+void work(process& other) {
+    other = process([](std::stop_token) {});
 }
