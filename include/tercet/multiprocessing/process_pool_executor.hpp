@@ -131,10 +131,11 @@ public:
     /// Shuts down and waits for the work that was submitted. In a callback of one of its own futures it does not wait.
     ~process_pool_executor();
 
-    /// Calls `fn(args...)` in a worker. What `fn` throws comes back with its type where that is known in both
-    /// processes, else as `remote_error`. Throws `executor_shutdown`, `broken_process_pool`, `queue_full`,
-    /// `invalid_state_error` in a process that the user forked, `std::system_error` when no thread can be started.
-    /// Arguments that cannot be encoded fail the future.
+    /// Calls `fn(args...)` in a worker; if it takes a `std::stop_token` first, the future's `cancel` asks the running
+    /// call to stop. What `fn` throws comes back with its type where that is known in both processes, else as
+    /// `remote_error`. Throws `executor_shutdown`, `broken_process_pool`, `queue_full`, `invalid_state_error` in a
+    /// process that the user forked, `std::system_error` when no thread can be started. Arguments that cannot be
+    /// encoded fail the future.
     template <class Fn, class... Args>
         requires(!std::is_same_v<std::remove_cvref_t<Fn>, submit_options>)
     auto submit(Fn&& fn, Args&&... args) { return send(nullptr, std::forward<Fn>(fn), std::forward<Args>(args)...); }
