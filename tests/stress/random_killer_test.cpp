@@ -30,7 +30,7 @@ std::uint64_t answer_to(std::uint64_t question) { return question * 3 + 1; }
 std::uint64_t answer(std::uint64_t question) { return answer_to(question); }
 /// Takes so long that a kill is likely to hit it.
 std::uint64_t slow_answer(std::uint64_t question) {
-    const auto end = clock_type::now() + 1ms;
+    const auto end = clock_type::now() + 300us;
     while (clock_type::now() < end) {
     }
     return answer_to(question);
@@ -221,7 +221,7 @@ TEST_P(random_killer_under_stress, costs_the_tasks_that_it_hits_and_nothing_else
     EXPECT_GT(kills, 0U);
     EXPECT_TRUE(kills < 500 || first.died() + second.died() > 0);  // a few may all hit workers between two calls
     EXPECT_LE(first.died() + second.died(), kills);
-    EXPECT_GT(during, is_under_address_sanitizer || is_under_thread_sanitizer ? 50 : 1'000);
+    EXPECT_GT(during, is_under_address_sanitizer || is_under_thread_sanitizer ? 10 : 1'000);
     EXPECT_GT(after, before / 10);  // others may have the machine, too
 
     EXPECT_TRUE(wait_until([&] { return open_fds() <= fds && open_fds(parent_of_workers) <= fds_of_parent; }))
