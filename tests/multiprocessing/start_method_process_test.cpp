@@ -37,7 +37,10 @@ INSTANTIATE_TEST_SUITE_P(methods, processes_by, testing::ValuesIn(get_all_start_
 
 TEST_P(processes_by, exitcode_says_how_it_ended) {
     EXPECT_EQ(exitcode_of([] {}), 0);
-    EXPECT_EQ(exitcode_of([] { std::exit(7); }), 7);
+    if (!is_fork() || !is_under_address_sanitizer) {
+        // At its exit the sanitizer looks for leaks, and misses the stacks of the threads that the copy does not have.
+        EXPECT_EQ(exitcode_of([] { std::exit(7); }), 7);
+    }
     EXPECT_EQ(exitcode_of([] { ::_exit(8); }), 8);
     EXPECT_EQ(exitcode_of([] { ::raise(SIGKILL); }), -SIGKILL);
     EXPECT_EQ(exitcode_of([] { throw std::runtime_error("on purpose"); }), 1);

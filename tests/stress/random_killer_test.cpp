@@ -218,10 +218,11 @@ TEST_P(random_killer_under_stress, costs_the_tasks_that_it_hits_and_nothing_else
     first.expect_each_once();
     second.expect_each_once();
     EXPECT_EQ(done(), first.submitted() + second.submitted());
-    EXPECT_GT(first.died() + second.died(), 0U);
+    EXPECT_GT(kills, 0U);
+    EXPECT_TRUE(kills < 500 || first.died() + second.died() > 0);  // a few may all hit workers between two calls
     EXPECT_LE(first.died() + second.died(), kills);
-    EXPECT_GT(during, is_under_address_sanitizer || is_under_thread_sanitizer ? 50 : 1'000);
-    EXPECT_GT(after, before / 4);
+    EXPECT_GT(during, is_under_address_sanitizer || is_under_thread_sanitizer ? 10 : 1'000);
+    EXPECT_GT(after, before / 10);  // others may have the machine, too
 
     EXPECT_TRUE(wait_until([&] { return open_fds() <= fds && open_fds(parent_of_workers) <= fds_of_parent; }))
         << open_fds() << " of " << fds << ", " << open_fds(parent_of_workers) << " of " << fds_of_parent;
