@@ -5,6 +5,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <thread>
@@ -39,7 +40,7 @@ protected:
 };
 
 TEST(recycler_block, is_large_enough_and_aligned_like_memory_of_new) {
-    for (std::size_t size : {1, 31, 32, 33, 64, 96, 97, 2'048, 2'049, 100'000}) {
+    for (const std::size_t size : std::to_array<std::size_t>({1, 31, 32, 33, 64, 96, 97, 2'048, 2'049, 100'000})) {
         void* const block = allocate_block(size);
         EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block) % __STDCPP_DEFAULT_NEW_ALIGNMENT__, 0U);
         std::fill_n(static_cast<std::byte*>(block), size, std::byte{0x5a});
