@@ -1,6 +1,6 @@
 # tercet_use_precompiled(TARGET KIND): lets TARGET take the headers that nearly every file includes from one precompiled
 # header. KIND is library, test, asyncio for tests that include most of tercet/asyncio, or example. A file must compile
-# without it all the same: presets debug and *-clang build so.
+# without it all the same: presets debug, debug-clang and release-clang build so.
 
 option(TERCET_PRECOMPILE "Precompile the headers that nearly every file includes" OFF)
 

@@ -126,7 +126,9 @@ void future_state_base::throw_if_failed() {
 }
 
 void future_state_base::release() noexcept {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    // The last owner need not count: nobody else can become one.
+    if (references_.load(std::memory_order_acquire) != 1 && references_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+        return;
     drop_error();
     delete this;
 }

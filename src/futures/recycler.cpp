@@ -1,8 +1,9 @@
-// Magazines, after Bonwick and Adams (2001). Blocks come in multiples of 64 bytes up to 2 KiB. A thread has two lists
+// Magazines, after Bonwick and Adams (2001). Blocks come in multiples of 32 bytes up to 2 KiB. A thread has two lists
 // for each size, of at most a magazine's worth of blocks: it frees to and allocates from one, and changes over to the
 // other when that is full or empty. Only when both are full it leaves one in the depot, where a thread whose lists are
 // both empty finds it. So where one thread allocates what another frees, the lock of the depot is taken once for a
-// magazine. What finds no room goes to operator delete.
+// magazine. The depots of all sizes share one bound, which holds what a pool of threads has in a full queue of calls;
+// what finds no room goes to operator delete.
 //
 // A thread's lists count down the room that they have left. All begin without any: the first free of a thread takes the
 // slow path, which gives them room and sees to it that they are emptied when the thread ends. The cache itself is
@@ -38,13 +39,17 @@ namespace tercet {
 
 namespace {
 
-constexpr std::size_t step = 64;
-constexpr std::size_t classes = 32;
+constexpr std::size_t step = 32;
+constexpr std::size_t classes = 64;
 constexpr std::size_t bytes_of_a_magazine = std::size_t{1} << 15;
-constexpr std::size_t magazines_in_depot = 32;
+constexpr std::ptrdiff_t most_in_depots = std::ptrdiff_t{1} << 24;
 
 constexpr std::uint32_t blocks_of_a_magazine(std::size_t index) {
     return static_cast<std::uint32_t>(std::clamp<std::size_t>(bytes_of_a_magazine / ((index + 1) * step), 16, 256));
+}
+
+constexpr std::ptrdiff_t size_of_a_magazine(std::size_t index) {
+    return static_cast<std::ptrdiff_t>(blocks_of_a_magazine(index) * (index + 1) * step);
 }
 
 struct freed {
@@ -52,31 +57,41 @@ struct freed {
     freed* next_magazine;  // of the first block of a magazine
 };
 
+/// What all depots may still take.
+constinit std::atomic<std::ptrdiff_t> room_in_depots{most_in_depots};
+
+/// The full magazines of one size.
 class depot {
 public:
-    bool give(freed* magazine) noexcept {
+    /// False: there is no room.
+    bool give(freed* magazine, std::ptrdiff_t bytes) noexcept {
+        if (room_in_depots.fetch_sub(bytes, std::memory_order_relaxed) < bytes) {
+            room_in_depots.fetch_add(bytes, std::memory_order_relaxed);
+            return false;
+        }
         const std::lock_guard lock(mutex_);
-        if (count_.load(std::memory_order_relaxed) == magazines_in_depot) return false;
-        magazine->next_magazine = std::exchange(first_, magazine);
-        count_.store(count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        magazine->next_magazine = first_.load(std::memory_order_relaxed);
+        first_.store(magazine, std::memory_order_relaxed);
         return true;
     }
     // For a fork: the child must not find it locked by a thread that it does not have.
     void lock() noexcept { mutex_.lock(); }
     void unlock() noexcept { mutex_.unlock(); }
 
-    freed* take() noexcept {
-        if (count_.load(std::memory_order_relaxed) == 0) return nullptr;
+    /// Null: there is none.
+    freed* take(std::ptrdiff_t bytes) noexcept {
+        if (!first_.load(std::memory_order_relaxed)) return nullptr;
         const std::lock_guard lock(mutex_);
-        if (!first_) return nullptr;
-        count_.store(count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-        return std::exchange(first_, first_->next_magazine);
+        freed* const magazine = first_.load(std::memory_order_relaxed);
+        if (!magazine) return nullptr;
+        first_.store(magazine->next_magazine, std::memory_order_relaxed);
+        room_in_depots.fetch_add(bytes, std::memory_order_relaxed);
+        return magazine;
     }
 
 private:
     std::mutex mutex_;
-    std::atomic<std::size_t> count_{0};  // read without the lock as a hint
-    freed* first_ = nullptr;
+    std::atomic<freed*> first_{nullptr};  // changed under the mutex; a look without it is a hint
 };
 
 constinit std::array<depot, classes> depots;
@@ -120,7 +135,8 @@ public:
         for (std::size_t i = 0; i < classes; ++i) {
             lists& mine = local.of[i];
             delete_list(std::exchange(mine.current, nullptr));
-            if (freed* const spare = std::exchange(mine.spare, nullptr); spare && !depots[i].give(spare))
+            if (freed* const spare = std::exchange(mine.spare, nullptr);
+                spare && !depots[i].give(spare, size_of_a_magazine(i)))
                 delete_list(spare);
             mine.room = 0;
         }
@@ -141,7 +157,7 @@ public:
     } else {
         freed* const full = std::exchange(mine.spare, std::exchange(mine.current, nullptr));
         mine.room = blocks_of_a_magazine(index);
-        if (full && !depots[index].give(full)) delete_list(full);
+        if (full && !depots[index].give(full, size_of_a_magazine(index))) delete_list(full);
     }
     mine.current = ::new (block) freed{mine.current, nullptr};
     --mine.room;
@@ -150,7 +166,7 @@ public:
 [[gnu::noinline]] void* allocate_from_elsewhere(std::size_t index) {
     lists& mine = local.of[index];
     freed* magazine = std::exchange(mine.spare, nullptr);
-    if (!magazine && local.was_opened && mine.room != 0) magazine = depots[index].take();
+    if (!magazine && local.was_opened && mine.room != 0) magazine = depots[index].take(size_of_a_magazine(index));
     if (!magazine) {
         if (!local.was_opened) open_cache();
         return ::operator new((index + 1) * step);

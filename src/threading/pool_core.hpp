@@ -184,7 +184,8 @@ private:
     injection_queue fifo_;
     alignas(64) mutable quick_lock taking_;
     std::vector<urgent_job> urgent_;  // a heap; under taking_
-    std::atomic<std::size_t> urgent_count_{0};
+    // Written rarely, and read by who adds: not in the line of taking_, which others write all the time.
+    alignas(64) std::atomic<std::size_t> urgent_count_{0};
     std::atomic<std::int64_t> urgent_key_{nothing_urgent};  // of its top
     std::atomic<std::uint64_t> urgent_pushed_{0};
 

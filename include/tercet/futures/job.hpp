@@ -107,7 +107,7 @@ public:
 private:
     struct work {
         Fn fn;
-        std::tuple<Args...> args;
+        [[no_unique_address]] std::tuple<Args...> args;
     };
     static constexpr bool has_token = takes_stop_token<Fn, Args...>;
     struct nothing {};
@@ -168,7 +168,7 @@ private:
     ~posted_call() = default;
 
     Fn fn_;
-    std::tuple<Args...> args_;
+    [[no_unique_address]] std::tuple<Args...> args_;
 };
 
 /// Packs a call and its future, which own it together. The job must be run, discarded or failed.
