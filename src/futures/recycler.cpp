@@ -57,6 +57,9 @@ struct freed {
     freed* next_magazine;  // of the first block of a magazine
 };
 
+/// Guards all depots. One for all, because a fork has to hold it, and a thread sanitizer counts no more than 64 locks.
+constinit std::mutex depot_mutex;
+
 /// What all depots may still take.
 constinit std::atomic<std::ptrdiff_t> room_in_depots{most_in_depots};
 
@@ -69,19 +72,15 @@ public:
             room_in_depots.fetch_add(bytes, std::memory_order_relaxed);
             return false;
         }
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(depot_mutex);
         magazine->next_magazine = first_.load(std::memory_order_relaxed);
         first_.store(magazine, std::memory_order_relaxed);
         return true;
     }
-    // For a fork: the child must not find it locked by a thread that it does not have.
-    void lock() noexcept { mutex_.lock(); }
-    void unlock() noexcept { mutex_.unlock(); }
-
     /// Null: there is none.
     freed* take(std::ptrdiff_t bytes) noexcept {
         if (!first_.load(std::memory_order_relaxed)) return nullptr;
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(depot_mutex);
         freed* const magazine = first_.load(std::memory_order_relaxed);
         if (!magazine) return nullptr;
         first_.store(magazine->next_magazine, std::memory_order_relaxed);
@@ -90,22 +89,14 @@ public:
     }
 
 private:
-    std::mutex mutex_;
     std::atomic<freed*> first_{nullptr};  // changed under the mutex; a look without it is a hint
 };
 
 constinit std::array<depot, classes> depots;
 
-[[maybe_unused]] const int is_ready_for_forks = [] {
-    constexpr auto unlock_all = [] {
-        for (depot& each : depots) each.unlock();
-    };
-    return ::pthread_atfork(
-        [] {
-            for (depot& each : depots) each.lock();
-        },
-        unlock_all, unlock_all);
-}();
+// The child of a fork must not find it locked by a thread that it does not have.
+[[maybe_unused]] const int is_ready_for_forks =
+    ::pthread_atfork([] { depot_mutex.lock(); }, [] { depot_mutex.unlock(); }, [] { depot_mutex.unlock(); });
 
 struct lists {
     freed* current;
