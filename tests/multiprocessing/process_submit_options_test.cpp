@@ -155,7 +155,7 @@ TEST(process_submit_options, all_attempts_together_have_the_time_of_one_call) {
     const signpost here;
     const signpost gate;
     process_pool_executor pool(1);
-    auto call = pool.submit({.timeout = 400ms, .retries = 1'000}, die_or_pass, here.path(), gate.path());
+    auto call = pool.submit({.timeout = 2s, .retries = 1'000}, die_or_pass, here.path(), gate.path());
     here.next();
     signpost::write(gate.path(), 0);
     here.next();
