@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <ucontext.h>
+#include <unistd.h>
 #include <unwind.h>
 
 #include <algorithm>
@@ -23,6 +24,7 @@ constexpr int fatal_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSY
 constexpr std::size_t stack_size = std::size_t{64} << 10U;
 
 crash_record* record = nullptr;
+pid_t owner = 0;  // of the record; a copy of this process that crashes has none
 
 std::uintptr_t program_counter(const void* context) noexcept {
     const auto& machine = static_cast<const ucontext_t*>(context)->uc_mcontext;
@@ -80,7 +82,7 @@ _Unwind_Reason_Code step(_Unwind_Context* context, void* argument) {
 void on_crash(int signal, siginfo_t* info, void* context) {
     // Of threads that crash together the first writes.
     static std::atomic_flag is_taken;
-    if (!is_taken.test_and_set()) {
+    if (::getpid() == owner && !is_taken.test_and_set()) {
         record->signal = signal;
         record->code = info->si_code;
         record->address = reinterpret_cast<std::uintptr_t>(info->si_addr);
@@ -98,6 +100,7 @@ _Unwind_Reason_Code stop(_Unwind_Context*, void*) { return _URC_END_OF_STACK; }
 
 void install_crash_handler(crash_record& where) noexcept {
     record = &where;
+    owner = ::getpid();
     ::_Unwind_Backtrace(&stop, nullptr);  // what it loads and initialises, it does now
     stack_t stack{};
     stack.ss_sp = std::malloc(stack_size);  // for the life of the process

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <deque>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -179,7 +180,9 @@ TEST_P(random_killer_under_stress, costs_the_tasks_that_it_hits_and_nothing_else
     const std::size_t fds = open_fds();
     const std::size_t fds_of_parent = open_fds(parent_of_workers);
 
-    process_pool_executor pool({.max_workers = 3, .start_method = GetParam()});
+    auto owned =
+        std::make_unique<process_pool_executor>(process_pool_options{.max_workers = 3, .start_method = GetParam()});
+    process_pool_executor& pool = *owned;
     client first(pool, run.choices());
     client second(pool, run.choices());
     const auto done = [&] { return first.done() + second.done(); };
@@ -214,7 +217,7 @@ TEST_P(random_killer_under_stress, costs_the_tasks_that_it_hits_and_nothing_else
                  std::chrono::duration<double>(clock_type::now() - begin).count();
         after = rate_in(300ms);
     }
-    pool.shutdown();
+    owned.reset();
     first.expect_each_once();
     second.expect_each_once();
     EXPECT_EQ(done(), first.submitted() + second.submitted());

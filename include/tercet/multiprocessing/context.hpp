@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tercet/multiprocessing/pool.hpp>
 #include <tercet/multiprocessing/process.hpp>
 #include <tercet/multiprocessing/process_pool_executor.hpp>
 #include <tercet/multiprocessing/start_method.hpp>
@@ -26,7 +27,13 @@ public:
         return multiprocessing::process_pool_executor(std::move(options));
     }
 
-    /// As the constructor.
+    /// As the constructor; the same.
+    multiprocessing::pool pool(process_pool_options options = {}) const {
+        options.start_method = method_;
+        return multiprocessing::pool(std::move(options));
+    }
+
+    /// As the constructor; the same.
     template <class Fn, class... Args>
     multiprocessing::process process(process_options options, Fn&& fn, Args&&... args) const {
         options.start_method = method_;

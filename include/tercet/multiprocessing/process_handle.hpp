@@ -28,7 +28,8 @@ public:
     /// It was started and has not ended.
     bool is_alive() const;
     /// How it ended: 0 when the function returned, n for `std::exit(n)`, 1 for an exception, -N for signal N; nothing
-    /// before that. -SIGKILL also when the fork server was killed, for that takes its processes with it.
+    /// before that. -SIGKILL also when the fork server was killed, for that takes its processes with it; 255 also when
+    /// this program itself has waited for all its children (start_method::fork).
     std::optional<int> exitcode() const;
 
     /// Waits up to `limit` for its end. Returns whether it has ended. Throws `invalid_state_error` when it was not
