@@ -60,8 +60,13 @@ decoder::elements decoder::read_from_block(std::uint64_t count, std::size_t size
     if (!block_.is_there()) block_ = received_block(read_descriptor());
     if (count > std::numeric_limits<std::size_t>::max() / size_of_one) throw_bad_count(count, left());
     const auto size = static_cast<std::size_t>(count) * size_of_one;
+    // The parts lie one behind the other in the order in which they were written. If many could be the same bytes, a
+    // short message would take as much memory as it likes.
+    if (at < bytes_in_blocks_)
+        throw decode_error(fmt::format("decode: {} bytes at {} of a block, where others must be", size, at));
+    const auto part = block_.part(static_cast<std::size_t>(at), size);
     bytes_in_blocks_ += size;
-    return {static_cast<std::size_t>(count), block_.part(static_cast<std::size_t>(at), size).data()};
+    return {static_cast<std::size_t>(count), part.data()};
 }
 
 void decoder::expect_end() const {

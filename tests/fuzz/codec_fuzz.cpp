@@ -6,6 +6,8 @@
 #include <tercet/multiprocessing/remote_call.hpp>
 #include <tercet/multiprocessing/remote_exception.hpp>
 
+#include <fcntl.h>
+
 #include <array>
 #include <chrono>
 #include <complex>
@@ -85,6 +87,24 @@ void round_trip(std::span<const std::byte> bytes) {
     require(second.buffer().size() == first.buffer().size());
 }
 
+/// Large elements lie in a block that came with the message.
+void read_from_block(std::span<const std::byte> bytes) {
+    static const auto block = [] {
+        auto made = std::make_unique<message_block>();
+        const std::vector<std::byte> zeros(4'096);
+        require(made->append(zeros.data(), zeros.size()).has_value());
+        return made;
+    }();
+    std::vector<unique_fd> descriptors;
+    descriptors.emplace_back(::fcntl(block->file(), F_DUPFD_CLOEXEC, 3));
+    decoder in(bytes, descriptors);
+    try {
+        decode<std::vector<std::pair<std::vector<double>, std::string>>>(in);
+    } catch (const decode_error&) {
+    }
+    require(in.bytes_in_blocks() <= 4'096);
+}
+
 void throw_and_travel(std::span<const std::byte> bytes) {
     decoder in(bytes);
     const std::exception_ptr error = decode_exception(in);
@@ -159,6 +179,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 round_trip<std::vector<std::optional<std::vector<empty>>>>(bytes);
                 break;
             case 10:
+                read_from_block(bytes);
+                break;
             case 11:
             case 12:
                 throw_and_travel(bytes);

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -128,6 +129,24 @@ TEST_F(hostile_block, a_part_that_is_not_inside_is_refused) {
     EXPECT_THROW(decode_from(file.get(), 1, ~std::uint64_t{63}), decode_error);
     EXPECT_THROW(decode_from(file.get(), std::uint64_t{1} << 62U, 0), decode_error);
     EXPECT_THROW(decode_from(file.get(), (std::uint64_t{1} << 61U) + 1, 0), decode_error);
+}
+
+TEST_F(hostile_block, parts_that_lie_on_one_another_are_refused) {
+    ASSERT_EQ(::ftruncate(file.get(), 4096), 0);
+    ASSERT_EQ(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    const auto decode_two_at = [this](std::uint64_t second) {
+        encoder out;
+        for (const std::uint64_t at : {std::uint64_t{0}, second}) {
+            out.write_raw(std::uint64_t{8} | is_in_block);
+            out.write_raw(at);
+        }
+        out.write_descriptor(file.get());
+        auto descriptors = out.take_descriptors();
+        decoder in(out.buffer().bytes(), descriptors);
+        return decode<std::array<std::vector<double>, 2>>(in);
+    };
+    EXPECT_EQ(decode_two_at(64)[1].size(), 8U);
+    EXPECT_THROW(decode_two_at(0), decode_error);
 }
 
 TEST_F(hostile_block, one_that_is_empty_missing_or_no_such_file_is_refused) {
