@@ -84,14 +84,14 @@ public:
     /// Throws `client_is_gone`, also when it is true: who is gone gets nothing.
     template <class Predicate>
     bool wait_until(time_point deadline, Predicate predicate) {
-        if (!client_.is_gone() && predicate()) return true;
-        for (bool has_passed = false; !has_passed;) {
+        for (bool has_passed = false;; has_passed = !sleep_until(deadline)) {
             if (client_.is_gone()) throw client_is_gone();
-            has_passed = !sleep_until(deadline);
-            if (client_.is_gone() || client_.has_hung_up()) throw client_is_gone();
-            if (predicate()) return true;
+            if (predicate()) {
+                if (client_.has_hung_up()) throw client_is_gone();
+                return true;
+            }
+            if (has_passed) return false;
         }
-        return false;
     }
     /// Lets those who wait look again.
     void notify_all() noexcept { visited_.changed_.notify_all(); }

@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,6 +18,9 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "multiprocessing/served_client.hpp"
+#include "process_probe.hpp"
 
 namespace tercet::multiprocessing {
 namespace {
@@ -260,29 +264,39 @@ TEST_F(managed, semaphore_counts_permits) {
     bounded.release();
 }
 
-TEST_F(managed, event_lets_all_go_also_when_it_is_cleared_at_once) {
+TEST_F(managed, event_is_set_cleared_and_waited_for) {
     const auto flag = m.event();
     EXPECT_FALSE(flag.is_set());
     EXPECT_FALSE(flag.wait(1ms));
-    std::atomic<int> left{3};
     std::vector<std::future<bool>> threads;
-    for (int i = 0; i < 3; ++i)
-        threads.push_back(in_thread([&] {
-            const bool was_set = flag.wait(20s);
-            --left;
-            return was_set;
-        }));
-    // Again and again, for nobody knows when they begin to wait.
-    while (left != 0)
-        flag.apply([](served::event& here) {
-            here.set();
-            here.clear();
-        });
-    for (auto& each : threads) EXPECT_TRUE(each.get());
-    EXPECT_FALSE(flag.is_set());
+    for (int i = 0; i < 3; ++i) threads.push_back(in_thread([&] { return flag.wait(20s); }));
     flag.set();
+    for (auto& each : threads) EXPECT_TRUE(each.get());
     EXPECT_TRUE(flag.is_set());
     EXPECT_TRUE(flag.wait(0s));
+    flag.clear();
+    EXPECT_FALSE(flag.is_set());
+}
+
+TEST(served_event, lets_those_go_who_wait_also_when_it_is_cleared_at_once) {
+    served::client main(1, -1);
+    served::client::set_current(&main);
+    served::event flag;
+    for (int round = 0; round < 20; ++round) {
+        std::atomic<pid_t> thread{0};
+        auto waiter = in_thread([&] {
+            served::client other(2, -1);
+            served::client::set_current(&other);
+            thread = ::gettid();
+            return flag.wait(10s);
+        });
+        until([&] { return thread != 0; });
+        wait_until_asleep(thread);
+        flag.set();
+        flag.clear();
+        EXPECT_TRUE(waiter.get());
+    }
+    served::client::set_current(nullptr);
 }
 
 TEST_F(managed, condition_wakes_in_order_as_many_as_are_meant) {

@@ -104,6 +104,25 @@ TEST(manager_faults, an_rlock_of_a_killed_process_is_free_however_often_it_was_t
     door.release();
 }
 
+TEST(manager_faults, a_lock_of_a_killed_process_is_free_also_when_a_fork_of_that_lives_on) {
+    const signpost sign;
+    const manager m;
+    const auto door = m.lock();
+    forked_child owner([&] {
+        door.acquire();
+        const pid_t copy = ::fork();
+        if (copy != 0) signpost::write(sign.path(), copy);
+        for (;;) ::pause();
+        return 0;
+    });
+    const pid_t copy = sign.next();
+    owner.kill();
+    EXPECT_TRUE(door.acquire(20s));
+    EXPECT_TRUE(door.owner_died());
+    door.release();
+    ::kill(copy, SIGKILL);
+}
+
 TEST(manager_faults, locks_survive_processes_that_are_killed_at_any_moment) {
     const manager m;
     const auto door = m.lock();

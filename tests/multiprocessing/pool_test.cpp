@@ -241,6 +241,16 @@ TEST(pool, imap_unordered_gives_everything_once) {
     }
 }
 
+TEST(finished_chunks, come_in_the_order_in_which_they_ended) {
+    detail::finished_chunks chunks;
+    EXPECT_THROW(chunks.pop(0s), timeout_error);
+    chunks.push(7);
+    chunks.push(3);
+    EXPECT_EQ(chunks.pop({}), 7U);
+    EXPECT_EQ(chunks.pop(0s), 3U);
+    EXPECT_THROW(chunks.pop(1ms), timeout_error);
+}
+
 TEST(pool, an_error_of_the_input_comes_last) {
     pool workers(1);
     auto input = std::views::iota(0) | std::views::transform([](int n) {
