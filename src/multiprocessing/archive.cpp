@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <limits>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 namespace tercet::multiprocessing {
 
@@ -40,16 +40,22 @@ void encoder::write_descriptor(int fd) {
     descriptors_.push_back(std::move(copy));
 }
 
+/// False: the elements have to stand in the message.
 bool encoder::write_to_block(std::size_t count, const void* bytes, std::size_t size) {
-    const bool is_first = !block_;
-    if (is_first) block_ = blocks_->block();
-    if (!block_) return false;
-    const auto at = block_->append(bytes, size);
-    if (!at) {
-        if (is_first) block_ = nullptr;
-        return false;
+    message_block* const block = block_ ? block_ : blocks_->block();
+    if (!block) return false;
+    const auto at = block->append(bytes, size);
+    if (!at) return false;
+    if (!block_) {  // the first elements bring the descriptor
+        unique_fd copy;
+        if (descriptors_.size() < max_descriptors) copy = unique_fd(::fcntl(block->file(), F_DUPFD_CLOEXEC, 3));
+        if (!copy) {
+            block->clear();
+            return false;
+        }
+        descriptors_.push_back(std::move(copy));
+        block_ = block;
     }
-    if (is_first) write_descriptor(block_->file());  // the first element that is in the block brings it
     write_raw(static_cast<std::uint64_t>(count) | is_in_block);
     write_raw(static_cast<std::uint64_t>(*at));
     return true;
@@ -57,16 +63,13 @@ bool encoder::write_to_block(std::size_t count, const void* bytes, std::size_t s
 
 decoder::elements decoder::read_from_block(std::uint64_t count, std::size_t size_of_one) {
     const auto at = read_raw<std::uint64_t>();
+    if (count > (most_in_block_ - bytes_in_blocks_) / size_of_one)
+        throw decode_error(fmt::format("decode: {} elements of {} bytes beside the message, where {} bytes may be",
+                                       count, size_of_one, most_in_block_ - bytes_in_blocks_));
     if (!block_.is_there()) block_ = received_block(read_descriptor());
-    if (count > std::numeric_limits<std::size_t>::max() / size_of_one) throw_bad_count(count, left());
     const auto size = static_cast<std::size_t>(count) * size_of_one;
-    // The parts lie one behind the other in the order in which they were written. If many could be the same bytes, a
-    // short message would take as much memory as it likes.
-    if (at < bytes_in_blocks_)
-        throw decode_error(fmt::format("decode: {} bytes at {} of a block, where others must be", size, at));
-    const auto part = block_.part(static_cast<std::size_t>(at), size);
     bytes_in_blocks_ += size;
-    return {static_cast<std::size_t>(count), part.data()};
+    return {static_cast<std::size_t>(count), block_.part(static_cast<std::size_t>(at), size)};
 }
 
 void decoder::expect_end() const {

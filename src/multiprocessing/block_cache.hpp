@@ -23,7 +23,7 @@ public:
 
     /// Lets those go that were not used since the last call.
     void trim() noexcept;
-    /// Whether there is none, neither here nor in use.
+    /// Whether it keeps none.
     bool is_empty() const noexcept { return count_.load(std::memory_order_relaxed) == 0; }
 
 private:
@@ -35,7 +35,7 @@ private:
     std::mutex mutex_;
     std::vector<kept> free_;  // the last one was used last
     std::size_t free_bytes_ = 0;
-    std::atomic<std::size_t> count_{0};  // in use, too
+    std::atomic<std::size_t> count_{0};  // of `free_`
 };
 
 }  // namespace tercet::multiprocessing

@@ -91,7 +91,9 @@ void on_crash(int signal, siginfo_t* info, void* context) {
         ::_Unwind_Backtrace(&step, &state);
         if (!state.has_begun) note_frame(state.crashed_at);  // no way up from there: a call of nothing
     }
-    if (info->si_code <= 0) ::raise(signal);  // sent by somebody: it would not come again by itself
+    // Where the instruction is not going to fail again, the signal would not come again by itself.
+    const bool comes_again = info->si_code > 0 && signal != SIGTRAP && signal != SIGSYS && signal != SIGBUS;
+    if (!comes_again) ::raise(signal);
 }
 
 _Unwind_Reason_Code stop(_Unwind_Context*, void*) { return _URC_END_OF_STACK; }

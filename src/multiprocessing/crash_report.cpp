@@ -4,9 +4,11 @@
 #include <tercet/multiprocessing/crash_report.hpp>
 
 #include <fmt/format.h>
+#include <link.h>
 #include <string.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdlib>
 
@@ -27,6 +29,13 @@ bool is_of_c_library(const crash_report::frame& frame) {
 std::string place_of(const crash_report::frame& frame) {
     return frame.module.empty() ? fmt::format("{:#x}", frame.offset)
                                 : fmt::format("{}+{:#x}", frame.module, frame.offset);
+}
+
+bool is_loaded(const std::string& file) {
+    const auto is_it = [](dl_phdr_info* module, std::size_t, void* wanted) {
+        return static_cast<int>(*static_cast<const std::string*>(wanted) == module->dlpi_name);
+    };
+    return ::dl_iterate_phdr(is_it, const_cast<std::string*>(&file)) != 0;
 }
 
 }  // namespace
@@ -70,15 +79,20 @@ std::optional<crash_report> read_crash_record(const crash_record& record) {
     const auto modules =
         std::min<std::size_t>(record.module_count.load(std::memory_order_acquire), record.modules.size());
     const auto frames = std::min<std::size_t>(record.frame_count.load(std::memory_order_acquire), record.frames.size());
+    // The names are the worker's: only files that this process has loaded, too, are opened.
+    std::array<std::optional<symbol_table>, crash_record::most_modules> tables;
     for (std::size_t i = 0; i < frames; ++i) {
         const auto& from = record.frames[i];
         crash_report::frame frame{.module = {}, .offset = from.offset, .function = {}};
-        if (from.module < modules) {
-            const auto& name = record.modules[from.module];
+        const std::size_t module = from.module;
+        if (module < modules) {
+            const auto& name = record.modules[module];
             frame.module.assign(name.data(), ::strnlen(name.data(), name.size()));
-            if (frame.module.empty()) frame.module = "/proc/self/exe";  // the worker's program is this one
-            frame.function = function_at(frame.module, frame.offset);
-            if (frame.module == "/proc/self/exe") frame.module = ::program_invocation_name;
+            const bool is_program = frame.module.empty();
+            if (!tables[module] && (is_program || is_loaded(frame.module)))
+                tables[module].emplace(is_program ? "/proc/self/exe" : frame.module);
+            if (tables[module]) frame.function = tables[module]->function_at(frame.offset);
+            if (is_program) frame.module = ::program_invocation_name;
         }
         report.frames.push_back(std::move(frame));
     }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -95,7 +96,7 @@ private:
     void take_back_stuck();
     void take_back(worker_channel& worker);
     void note_if_idle(worker_channel& worker);
-    void note_wait(const remote_task& task) noexcept;
+    void note_wait(remote_task& task) noexcept;
     bool retry(remote_task& task);
     void end_task(remote_task& task, std::exception_ptr failure, const char* expiry_text = nullptr) noexcept;
     /// Why a task that no worker has is over.
@@ -103,6 +104,8 @@ private:
         return task.limits->has_begun ? "took longer than it may" : "had not begun in time";
     }
     remote_task* take_first(worker_channel& worker) noexcept;
+    static bool stands_in_ring(const remote_task& task) noexcept;
+    static bool is_plain(const remote_task& task) noexcept;
     static bool is_unclaimed(const worker_channel& worker, const remote_task& task) noexcept;
     static bool revoke(worker_channel& worker, remote_task& task) noexcept;
     void fail_tasks(worker_channel& worker, const std::string& how, int signal, int exit_code);
@@ -154,6 +157,12 @@ private:
     void on_exit(const channel_pointer& worker, const server_event& event, lock_type& lock);
 
     // Answers.
+    struct answer {
+        remote_task* task;
+        bool is_error;
+        std::span<const std::byte> payload;
+    };
+    void finish(const answer& given, std::span<unique_fd> descriptors, finish_observer* observer) noexcept;
     bool has_readable_answer(worker_channel& worker) noexcept;
     std::size_t read_answers(const channel_pointer& worker, lock_type& lock,
                              finish_observer* observer = nullptr) noexcept;

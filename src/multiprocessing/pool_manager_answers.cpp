@@ -29,18 +29,16 @@ namespace {
 
 constexpr std::size_t kept_request = std::size_t{1} << 20U;
 
-struct answer {
-    remote_task* task;
-    bool is_error;
-    std::span<const std::byte> payload;
-};
-
 /// How long a call took, by its worker, which may say anything.
 std::uint64_t believable(std::uint64_t nanoseconds) { return std::min<std::uint64_t>(nanoseconds, 1'000'000'000); }
 
-void finish(const answer& given, std::span<unique_fd> descriptors, finish_observer* observer) noexcept {
+}  // namespace
+
+/// Ends a call by its answer. Without the mutex.
+void pool_manager::finish(const answer& given, std::span<unique_fd> descriptors, finish_observer* observer) noexcept {
+    if (given.task->block) blocks_.give_back(std::move(given.task->block));
     if (!given.is_error) {
-        decoder in(given.payload, descriptors);
+        decoder in(given.payload, descriptors, options_.max_message_bytes);
         given.task->succeed(in, observer);
         return;
     }
@@ -56,8 +54,6 @@ void finish(const answer& given, std::span<unique_fd> descriptors, finish_observ
     }
     given.task->fail(std::move(error), observer);
 }
-
-}  // namespace
 
 pool_manager::callback_collector::callback_collector(pool_manager& pool) noexcept : pool_(pool) {}
 
@@ -137,6 +133,7 @@ void pool_manager::after_answers(worker_channel& worker, std::uint64_t nanosecon
     typical_ns_ += (average - typical_ns_) * std::min(1.0, 0.1 * static_cast<double>(count));
     worker.last_answer = clock::now();
     answered_ += count;
+    wanted_look_ = std::min(wanted_look_, next_look_at_lives());
     note_if_idle(worker);
     assign_tasks();
 }

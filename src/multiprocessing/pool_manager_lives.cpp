@@ -51,9 +51,9 @@ std::size_t pool_manager::wanted_workers() const noexcept {
 /// The worker, which is counted as ready, has nothing to do.
 void pool_manager::make_idle(worker_channel& worker) {
     worker.at = stage::idle;
-    if (worker.is_gone || worker.is_doomed) return;
+    if (worker.is_gone) return;
     idle_.push_back(&worker);
-    if (worker.given >= options_.max_tasks_per_child || active() > max_workers_)
+    if (worker.is_doomed || worker.given >= options_.max_tasks_per_child || active() > max_workers_)
         retire(worker);
     else if (!options_.idle_timeout.is_forever())
         wanted_look_ = std::min(wanted_look_, options_.idle_timeout.deadline(worker.last_answer));
@@ -113,7 +113,7 @@ void pool_manager::doom(worker_channel& worker, int signal, std::string verdict)
     worker.verdict = std::move(verdict);
     worker.due_signal = signal;
     worker.is_doomed = true;
-    std::erase(idle_, &worker);
+    if (worker.at == stage::idle && !worker.is_gone) retire(worker);  // for the case that it survives the signal
 }
 
 /// When the pool's thread has to see to all this.
@@ -127,9 +127,11 @@ pool_manager::clock::time_point pool_manager::next_look_at_lives() const noexcep
     return next;
 }
 
-void pool_manager::note_wait(const remote_task& task) noexcept {
+void pool_manager::note_wait(remote_task& task) noexcept {
     if (task.queued_at == clock::time_point::min()) return;
-    const auto waited = std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - task.queued_at).count();
+    const auto waited = std::chrono::duration_cast<std::chrono::microseconds>(
+                            clock::now() - std::exchange(task.queued_at, clock::time_point::min()))
+                            .count();
     const auto bucket = static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(std::max(waited, 0L))));
     ++waits_[std::min(bucket, waits_.size() - 1)];
 }
@@ -150,14 +152,17 @@ void pool_manager::warm_up() {
 bool pool_manager::cancel_running(remote_task& task) {
     const lock_type lock(mutex_);
     if (task.is_over()) return false;
-    if (std::exchange(task.is_to_be_cancelled, true) || !task.worker) return true;
-    worker_channel& worker = *task.worker;
-    if (is_given_up(worker)) return true;
-    if (!worker.is_exclusive && revoke(worker, task)) {
+    if (std::exchange(task.is_to_be_cancelled, true)) return true;
+    if (!task.worker) {  // its answer is being read, or it waits to be made again
+        if (queue_.take(task)) end_task(task, nullptr);
+    } else if (worker_channel& worker = *task.worker; is_given_up(worker)) {
+        return true;
+    } else if (stands_in_ring(task) && revoke(worker, task)) {
         worker.tasks.remove(task);
         --worker.task_count;
         --worker.given;
         end_task(task, nullptr);
+        if (worker.has_driver) worker.wake_waiter();
         note_if_idle(worker);
     } else {
         doom(worker, SIGKILL, "its call was cancelled");
@@ -169,6 +174,7 @@ bool pool_manager::cancel_running(remote_task& task) {
 /// Marks the record of the task, which its worker looks at when the call wants its token, and when it is told to.
 void pool_manager::ask_to_stop(remote_task& task) noexcept {
     const lock_type lock(mutex_);
+    task.is_to_stop = true;
     if (!task.worker || is_given_up(*task.worker) || task.worker->requests.has_released(task.record_end)) return;
     std::atomic_ref(task.record->detail).store(1, std::memory_order_release);
     const std::uint64_t one = 1;

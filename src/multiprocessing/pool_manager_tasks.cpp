@@ -23,14 +23,16 @@ constexpr std::size_t most_pipelined = 64;
 constexpr std::size_t frame_head_size = sizeof(frame_head);
 constexpr std::size_t largest_in_ring = worker_segment::ring_size / 4 - sizeof(ring_record);
 
-bool is_small(const remote_task& task) noexcept {
+bool is_any(const remote_task&) noexcept { return true; }
+
+}  // namespace
+
+/// Whether its request is small enough for a ring, and needs nothing beside it.
+bool pool_manager::stands_in_ring(const remote_task& task) noexcept {
     return task.request.size() - frame_head_size <= largest_in_ring && task.descriptors.empty();
 }
 
-bool is_any(const remote_task&) noexcept { return true; }
-bool is_plain(const remote_task& task) noexcept { return !task.limits && is_small(task); }
-
-}  // namespace
+bool pool_manager::is_plain(const remote_task& task) noexcept { return !task.limits && stands_in_ring(task); }
 
 void pool_manager::assign_tasks() {
     while (queue_.size() != 0) {
@@ -76,7 +78,7 @@ bool pool_manager::give_task(worker_channel& worker, bool only_plain) {
             end_task(*task, nullptr, reason_of_expiry(*task));
             continue;
         }
-        if (is_small(*task) && !worker.requests.has_room(task->request.size() - frame_head_size)) {
+        if (stands_in_ring(*task) && !worker.requests.has_room(task->request.size() - frame_head_size)) {
             queue_.put_back(*task);
             return false;
         }
@@ -86,7 +88,7 @@ bool pool_manager::give_task(worker_channel& worker, bool only_plain) {
         }
         if (task->limits && !std::exchange(task->limits->has_begun, true))
             task->limits->deadline = std::min(task->limits->deadline, task->limits->options.timeout.deadline(now));
-        note_wait(*task);
+        note_wait(*task);  // once
         return send_task(worker, *task);
     }
     return false;
@@ -106,15 +108,15 @@ bool pool_manager::send_task(worker_channel& worker, remote_task& task) {
     task.worker = &worker;
     // Who waits for the one in front is not told any more when that is done, and has to look.
     if (worker.task_count == 2 && worker.has_driver) worker.wake_waiter();
-    if (is_small(task)) {
-        task.record = &worker.requests.write(static_cast<std::uint32_t>(ring_kind::run), 0,
+    if (stands_in_ring(task)) {
+        task.record = &worker.requests.write(static_cast<std::uint32_t>(ring_kind::run), task.is_to_stop ? 1 : 0,
                                              task.request.bytes().subspan(frame_head_size));
         task.record_end = worker.requests.position();
         worker.wake();
         return true;
     }
-    if (task.block) wanted_look_ = std::min<clock::time_point>(wanted_look_, clock::now() + trim_every);
-    task.record = &worker.requests.write(static_cast<std::uint32_t>(ring_kind::run_from_socket), 0, {});
+    task.record =
+        &worker.requests.write(static_cast<std::uint32_t>(ring_kind::run_from_socket), task.is_to_stop ? 1 : 0, {});
     task.record_end = worker.requests.position();
     worker.wake();
     complete_frame(task.request, frame_kind::run);
@@ -244,7 +246,8 @@ std::exception_ptr pool_manager::death_of(const worker_channel& worker, const re
 
 /// Puts a task that has failed into the queue again, if it may be made again.
 bool pool_manager::retry(remote_task& task) {
-    if (is_broken_ || is_ended_by_user_ || task.is_to_be_cancelled || !task.can_retry()) return false;
+    if (is_broken_ || is_ended_by_user_ || task.is_to_be_cancelled || task.is_to_stop || !task.can_retry())
+        return false;
     --task.limits->retries_left;
     queue_.put_back(task);
     return true;
@@ -265,8 +268,7 @@ void pool_manager::read_for_room(lock_type& lock) {
 /// Whether there is something that only the pool's thread does, and it does not know.
 bool pool_manager::needs_own_thread() const noexcept {
     if (ended_.first() || ended_callbacks_ || queue_.is_closed()) return true;
-    if (is_warming_up_ || (queue_.size() > starting_ && idle_.empty() && workers_.size() < max_workers_ && !is_broken_))
-        return true;
+    if (queue_.size() > starting_ && idle_.empty() && workers_.size() < max_workers_ && !is_broken_) return true;
     return wanted_look_ < sleeps_until_;
 }
 

@@ -47,7 +47,7 @@ std::size_t pool_manager::start_workers() {
     const std::size_t waiting = queue_.size();
     while ((waiting > idle_.size() + starting_ || active() < wanted_workers()) && may_start_worker())
         if (!start_worker()) break;
-    is_warming_up_ = false;
+    if (active() >= max_workers_ || is_broken_ || queue_.is_closed()) is_warming_up_ = false;
     return waiting;
 }
 
@@ -230,6 +230,7 @@ void pool_manager::on_server_lost(lock_type& lock) {
     const auto ending = service().end_of(server_.generation);
     const auto lost = std::exchange(workers_, {});
     const bool was_starting = starting_ != 0;
+    died_ += lost.size();
     for (const auto& [id, worker] : lost) {
         worker->is_gone = true;
         wait_for_readers(*worker, lock);
@@ -327,7 +328,8 @@ void pool_manager::publish_pids() noexcept {
 pool_manager::last_words pool_manager::last_words_of(const worker_channel& worker, int signal) {
     if (signal == SIGKILL) {
         const auto kills = oom_kills();
-        const bool is_out_of_memory = kills > std::exchange(oom_kills_, kills);
+        const bool is_out_of_memory = kills && oom_kills_ && *kills > *oom_kills_;
+        if (kills) oom_kills_ = kills;
         return {
             is_out_of_memory ? "there was no memory left, and the kernel killed a process of its control group" : "",
             nullptr};
@@ -350,7 +352,11 @@ void pool_manager::on_exit(const channel_pointer& channel, const server_event& e
     worker.is_gone = true;
     if (WIFSIGNALED(event.status)) {
         lock.unlock();
-        auto words = last_words_of(worker, WTERMSIG(event.status));
+        last_words words;
+        try {
+            words = last_words_of(worker, WTERMSIG(event.status));
+        } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to say more
+        }
         lock.lock();
         wait_for_readers(worker, lock);
         if (worker.verdict.empty()) worker.verdict = std::move(words.text);

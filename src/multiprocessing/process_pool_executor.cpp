@@ -73,10 +73,8 @@ public:
         return !is_of_another_process() && !is_own_thread() && manager_->drive(task, deadline);
     }
 
-    std::unique_ptr<message_block> take_block() noexcept { return blocks_.take(); }
-    void give_back(std::unique_ptr<message_block> block) noexcept override {
-        if (!is_of_another_process()) blocks_.give_back(std::move(block));
-    }
+    /// Null in a copy of this process, which must not write to the memory of its parent.
+    std::unique_ptr<message_block> take_block() noexcept { return is_of_another_process() ? nullptr : blocks_.take(); }
 
     void shutdown(shutdown_options how) {
         require_own_process();
@@ -288,12 +286,8 @@ byte_buffer process_pool_executor::start_request() {
 }
 
 message_block* process_pool_executor::argument_blocks::block() noexcept {
-    block_ = pool_.take_block();
+    if (!block_) block_ = pool_.take_block();
     return block_.get();
-}
-
-process_pool_executor::argument_blocks::~argument_blocks() {
-    if (block_) pool_.give_back(std::move(block_));
 }
 
 void process_pool_executor::enqueue(remote_task& task) {

@@ -1,5 +1,6 @@
 // ELF(5): section headers lead to the symbols, and each table of symbols to its strings. .symtab has all functions,
-// .dynsym, which stripping leaves, those that other modules may call.
+// .dynsym, which stripping leaves, those that other modules may call. The tables are copied, so that a file that is
+// made shorter is a short read, not a signal.
 
 #include "symbol_table.hpp"
 
@@ -9,99 +10,83 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include <algorithm>
-#include <cstddef>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <optional>
-#include <span>
-#include <string_view>
 
 namespace tercet::multiprocessing {
 
 namespace {
 
-class mapped_file {
-public:
-    explicit mapped_file(const std::string& path) {
-        const unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        struct stat info {};
-        if (!file || ::fstat(file.get(), &info) != 0 || info.st_size <= 0) return;
-        const auto size = static_cast<std::size_t>(info.st_size);
-        void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
-        if (memory != MAP_FAILED) bytes_ = {static_cast<const std::byte*>(memory), size};
-    }
-    mapped_file(const mapped_file&) = delete;
-    mapped_file& operator=(const mapped_file&) = delete;
-    ~mapped_file() {
-        if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
-    }
-
-    /// A copy of what stands there, if it is in the file.
-    template <class T>
-    std::optional<T> at(std::uint64_t position) const {
-        if (position > bytes_.size() || bytes_.size() - position < sizeof(T)) return std::nullopt;
-        T value;
-        std::memcpy(&value, bytes_.data() + position, sizeof value);
-        return value;
-    }
-
-    std::string text_at(std::uint64_t position) const {
-        if (position >= bytes_.size()) return {};
-        const auto* const first = reinterpret_cast<const char*>(bytes_.data() + position);
-        return {first, ::strnlen(first, bytes_.size() - position)};
-    }
-
-private:
-    std::span<const std::byte> bytes_;
-};
-
 using file_header = ElfW(Ehdr);
 using section_header = ElfW(Shdr);
 using symbol = ElfW(Sym);
 
-std::optional<section_header> section(const mapped_file& file, const file_header& header, std::uint64_t index) {
-    if (index >= header.e_shnum) return std::nullopt;
-    return file.at<section_header>(header.e_shoff + index * sizeof(section_header));
-}
+constexpr std::uint64_t largest_table = std::uint64_t{256} << 20U;
 
-/// Where the name of the function is in the table's strings, or nothing.
-std::optional<std::uint64_t> find(const mapped_file& file, const section_header& table, std::uint64_t offset) {
-    for (std::uint64_t i = 0; i < table.sh_size / sizeof(symbol); ++i) {
-        const auto each = file.at<symbol>(table.sh_offset + i * sizeof(symbol));
-        if (!each) break;
-        const bool is_function = ELF64_ST_TYPE(each->st_info) == STT_FUNC && each->st_shndx != SHN_UNDEF;
-        if (is_function && offset >= each->st_value && offset - each->st_value < each->st_size) return each->st_name;
+/// False: that is not in the file.
+bool read_at(int file, std::uint64_t position, void* to, std::size_t size) {
+    auto* at = static_cast<std::byte*>(to);
+    while (size != 0) {
+        const ssize_t count = ::pread(file, at, size, static_cast<off_t>(position));
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return false;
+        at += count;
+        position += static_cast<std::uint64_t>(count);
+        size -= static_cast<std::size_t>(count);
     }
-    return std::nullopt;
+    return true;
 }
 
-std::string demangled(const std::string& name) {
+std::string demangled(const char* name) {
     int status = 0;
-    const std::unique_ptr<char, void (*)(void*)> readable(abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status),
+    const std::unique_ptr<char, void (*)(void*)> readable(abi::__cxa_demangle(name, nullptr, nullptr, &status),
                                                           &std::free);
     return readable ? readable.get() : name;
 }
 
 }  // namespace
 
-std::string function_at(const std::string& path, std::uint64_t offset) {
-    const mapped_file file(path);
-    const auto header = file.at<file_header>(0);
-    if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_shentsize != sizeof(section_header))
-        return {};
-    for (const auto kind : {SHT_SYMTAB, SHT_DYNSYM}) {
-        for (std::uint64_t i = 0; i < header->e_shnum; ++i) {
-            const auto table = section(file, *header, i);
-            if (!table || table->sh_type != static_cast<std::uint32_t>(kind)) continue;
-            const auto name = find(file, *table, offset);
-            const auto strings = section(file, *header, table->sh_link);
-            if (name && strings) return demangled(file.text_at(strings->sh_offset + *name));
+symbol_table::symbol_table(const std::string& path) {
+    const unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    struct stat info {};
+    if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return;
+    const auto file_size = static_cast<std::uint64_t>(info.st_size);
+    file_header header{};
+    if (!read_at(file.get(), 0, &header, sizeof header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+        header.e_shentsize != sizeof(section_header))
+        return;
+    std::vector<section_header> sections(header.e_shnum);
+    if (!read_at(file.get(), header.e_shoff, sections.data(), sections.size() * sizeof(section_header))) return;
+    const auto is_in_file = [file_size](const section_header& section) {
+        return section.sh_offset <= file_size && section.sh_size <= file_size - section.sh_offset &&
+               section.sh_size <= largest_table;
+    };
+    for (const auto kind : {SHT_SYMTAB, SHT_DYNSYM})
+        for (const auto& table : sections) {
+            if (table.sh_type != static_cast<std::uint32_t>(kind) || table.sh_link >= sections.size()) continue;
+            const auto& strings = sections[table.sh_link];
+            if (!is_in_file(table) || !is_in_file(strings)) return;
+            symbols_.resize(table.sh_size);
+            names_.resize(strings.sh_size);
+            if (!read_at(file.get(), table.sh_offset, symbols_.data(), symbols_.size()) ||
+                !read_at(file.get(), strings.sh_offset, names_.data(), names_.size()))
+                symbols_.clear();
+            return;
         }
+}
+
+std::string symbol_table::function_at(std::uint64_t offset) const {
+    for (std::size_t at = 0; at + sizeof(symbol) <= symbols_.size(); at += sizeof(symbol)) {
+        symbol each;
+        std::memcpy(&each, &symbols_[at], sizeof each);
+        const bool is_function = ELF64_ST_TYPE(each.st_info) == STT_FUNC && each.st_shndx != SHN_UNDEF;
+        if (is_function && offset >= each.st_value && offset - each.st_value < each.st_size)
+            return each.st_name < names_.size() ? demangled(names_.c_str() + each.st_name) : std::string();
     }
     return {};
 }

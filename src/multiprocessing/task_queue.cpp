@@ -114,6 +114,23 @@ remote_task* task_queue::pop(bool (*may_be_taken)(const remote_task&) noexcept) 
     return task;
 }
 
+bool task_queue::take(remote_task& task) noexcept {
+    const std::lock_guard lock(mutex_);
+    const remote_task* each = tasks_.first();
+    while (each && each != &task) each = each->next;
+    if (each) {
+        tasks_.remove(task);
+    } else {
+        const auto [begin, end] = ranked_.equal_range(task.rank);
+        const auto found = std::find_if(begin, end, [&task](const auto& other) { return other.second == &task; });
+        if (found == end) return false;
+        ranked_.erase(found);
+    }
+    forget_deadline(task);
+    note_removed(task);
+    return true;
+}
+
 task_list task_queue::take_expired() noexcept {
     task_list expired;
     const std::lock_guard lock(mutex_);

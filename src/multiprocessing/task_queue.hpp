@@ -53,6 +53,8 @@ public:
 
     /// The first task, or null; also null when that is not what `may_be_taken` wants.
     remote_task* pop(bool (*may_be_taken)(const remote_task&) noexcept) noexcept;
+    /// Removes `task`, if it is here.
+    bool take(remote_task& task) noexcept;
     /// Removes the tasks whose deadline has passed.
     task_list take_expired() noexcept;
     /// When there will be some.

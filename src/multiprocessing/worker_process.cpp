@@ -88,6 +88,8 @@ public:
     }
 
 private:
+    using clock = std::chrono::steady_clock;
+
     struct rings {
         worker_segment::layout& head;
         ring_reader requests;
@@ -105,7 +107,7 @@ private:
         auto kind = answer(frame_kind::ready, [&](encoder&) {
             start_detached_thread(&watch, &lifelines_, watcher_stack);
             if (!reader_.payload().empty()) {
-                decoder in(reader_.payload(), descriptors);
+                decoder in(reader_.payload(), descriptors, std::numeric_limits<std::uint64_t>::max());
                 encoder ignored;
                 run_request(in, ignored);
             }
@@ -127,6 +129,8 @@ private:
             return;
         }
         const auto begin = clock::now();
+        if (block_.capacity() != 0 && begin - block_was_used_ > keep_block && shared.answers.is_all_read())
+            block_.reset();
         set_current_call(message.record);
         auto kind = frame_kind::error;
         if (static_cast<ring_kind>(message.kind) == ring_kind::run) {
@@ -146,7 +150,7 @@ private:
 
     frame_kind run(std::span<const std::byte> request, std::span<unique_fd> descriptors) {
         return answer(frame_kind::result, [&](encoder& out) {
-            decoder in(request, descriptors);
+            decoder in(request, descriptors, std::numeric_limits<std::uint64_t>::max());
             run_request(in, out);
         });
     }
@@ -207,7 +211,9 @@ private:
         if (has_unsignalled_) signal_pool(*rings_);
         const auto is_free = [this] { return rings_->answers.is_all_read(); };
         while (!is_free()) sleep_until(*rings_, is_free);
+        if (block_.is_too_large()) block_.reset();
         block_.clear();
+        block_was_used_ = clock::now();
         return &block_;
     }
 
@@ -243,9 +249,8 @@ private:
                     fmt::format("process_pool_executor: a result of {} bytes; max_message_bytes is {}", size, limit_));
         } catch (...) {
             kind = frame_kind::error;
-            out.buffer() = byte_buffer();
+            out = encoder();  // the text of an error stands in the message, however long it is
             out.buffer().resize(sizeof(frame_head));
-            out.take_descriptors();
             write_error(out, std::current_exception());
         }
         frame_ = std::move(out.buffer());
@@ -271,7 +276,6 @@ private:
         if (frame_.capacity() > kept_capacity) frame_ = byte_buffer();
     }
 
-    using clock = std::chrono::steady_clock;
     static constexpr std::size_t kept_capacity = std::size_t{1} << 20U;
     static constexpr std::chrono::seconds keep_block{1};
 
@@ -286,6 +290,7 @@ private:
     std::uint64_t limit_ = 0;
     rings* rings_ = nullptr;
     message_block block_;
+    clock::time_point block_was_used_;
     bool has_unsignalled_ = false;  // answers that the pool was not told of
     adaptive_spin spin_;
 };

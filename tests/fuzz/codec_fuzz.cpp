@@ -97,7 +97,7 @@ void read_from_block(std::span<const std::byte> bytes) {
     }();
     std::vector<unique_fd> descriptors;
     descriptors.emplace_back(::fcntl(block->file(), F_DUPFD_CLOEXEC, 3));
-    decoder in(bytes, descriptors);
+    decoder in(bytes, descriptors, std::uint64_t{1} << 26U);
     try {
         decode<std::vector<std::pair<std::vector<double>, std::string>>>(in);
     } catch (const decode_error&) {

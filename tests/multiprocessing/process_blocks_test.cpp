@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,9 +14,11 @@
 #include <deque>
 #include <filesystem>
 #include <latch>
+#include <limits>
 #include <map>
 #include <memory>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,6 +31,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::uint64_t everything = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t many = 100'000;  // of anything: more than a small block
 
 std::vector<double> numbers(std::size_t count, double first) {
@@ -72,7 +76,7 @@ TEST(message_block, large_elements_go_beside_the_message_and_come_back) {
     EXPECT_GT(out.block_size(), (4 * many + 1) * sizeof(double) + 2 * many);
     auto descriptors = out.take_descriptors();
     EXPECT_EQ(descriptors.size(), 1U);
-    decoder in(out.buffer().bytes(), descriptors);
+    decoder in(out.buffer().bytes(), descriptors, everything);
     EXPECT_EQ((decode<std::map<std::string, std::vector<double>>>(in)), small_and_large);
     EXPECT_EQ(decode<std::vector<std::string>>(in), texts);
     in.expect_end();
@@ -105,7 +109,7 @@ protected:
         out.write_raw(at);
         if (file >= 0) out.write_descriptor(file);
         auto descriptors = out.take_descriptors();
-        decoder in(out.buffer().bytes(), descriptors);
+        decoder in(out.buffer().bytes(), descriptors, everything);
         return decode<std::vector<double>>(in);
     }
 
@@ -142,7 +146,7 @@ TEST_F(hostile_block, parts_that_lie_on_one_another_are_refused) {
         }
         out.write_descriptor(file.get());
         auto descriptors = out.take_descriptors();
-        decoder in(out.buffer().bytes(), descriptors);
+        decoder in(out.buffer().bytes(), descriptors, everything);
         return decode<std::array<std::vector<double>, 2>>(in);
     };
     EXPECT_EQ(decode_two_at(64)[1].size(), 8U);
@@ -157,6 +161,27 @@ TEST_F(hostile_block, one_that_is_empty_missing_or_no_such_file_is_refused) {
     EXPECT_THROW(decode_from(null.get(), 1, 0), decode_error);
 }
 
+TEST_F(hostile_block, more_than_may_be_there_is_refused) {
+    one_block source;
+    encoder out(byte_buffer(), &source);
+    encode(out, numbers(many, 1));
+    auto descriptors = out.take_descriptors();
+    decoder in(out.buffer().bytes(), descriptors, many * sizeof(double) - 1);
+    EXPECT_THROW(decode<std::vector<double>>(in), decode_error);
+    decoder unprepared(out.buffer().bytes(), descriptors);
+    EXPECT_THROW(decode<std::vector<double>>(unprepared), decode_error);
+}
+
+TEST(message_block, when_no_descriptor_can_go_with_it_everything_stands_in_the_message) {
+    one_block source;
+    encoder out(byte_buffer(), &source);
+    for (std::size_t i = 0; i < max_descriptors; ++i) out.write_descriptor(0);
+    encode(out, numbers(many, 1));
+    EXPECT_EQ(out.block_size(), 0U);
+    decoder in(out.buffer().bytes());
+    EXPECT_EQ(decode<std::vector<double>>(in), numbers(many, 1));
+}
+
 TEST(block_cache, blocks_are_used_again_and_go_when_nobody_wants_them) {
     const auto bytes = numbers(many, 1);
     block_cache cache;
@@ -164,17 +189,30 @@ TEST(block_cache, blocks_are_used_again_and_go_when_nobody_wants_them) {
     auto block = cache.take();
     block->append(bytes.data(), many);
     const int file = block->file();
-    cache.trim();  // what is in use does not count as old
-    EXPECT_FALSE(cache.is_empty());
     cache.give_back(std::move(block));
+    EXPECT_FALSE(cache.is_empty());
     cache.trim();
     block = cache.take();
     EXPECT_EQ(block->file(), file);
     EXPECT_EQ(block->size(), 0U);
+    block->append(bytes.data(), many);
     cache.give_back(std::move(block));
-    cache.trim();
+    cache.trim();  // it was used since the last time
     EXPECT_FALSE(cache.is_empty());
     cache.trim();
+    EXPECT_TRUE(cache.is_empty());
+}
+
+TEST(block_cache, one_that_is_far_larger_than_its_message_is_not_kept) {
+    const std::string bytes(std::size_t{8} << 20U, 'x');
+    block_cache cache;
+    auto block = cache.take();
+    block->append(bytes.data(), bytes.size());
+    cache.give_back(std::move(block));
+    EXPECT_FALSE(cache.is_empty());
+    block = cache.take();
+    block->append(bytes.data(), 100'000);
+    cache.give_back(std::move(block));
     EXPECT_TRUE(cache.is_empty());
 }
 
@@ -262,6 +300,14 @@ TEST(process_blocks, a_worker_does_not_write_over_a_result_that_is_being_read) {
     held_array::reader = 0;
 }
 
+TEST(process_blocks, their_memory_is_given_back_also_while_small_calls_go_on) {
+    process_pool_executor pool(1);
+    pool.submit(add, numbers(many, 1), 1.0).result();
+    const pid_t worker = pool.worker_pids().at(0);
+    EXPECT_GT(open_blocks(worker), 0U);
+    while (open_blocks() + open_blocks(worker) != 0) pool.submit([] {}).result();
+}
+
 TEST(process_blocks, their_memory_is_given_back_when_it_is_not_needed_for_a_while) {
     process_pool_executor pool(1);
     EXPECT_EQ(pool.submit(add, numbers(many, 1), 1.0).result().size(), many);
@@ -270,6 +316,62 @@ TEST(process_blocks, their_memory_is_given_back_when_it_is_not_needed_for_a_whil
     while (open_blocks() + open_blocks(worker) != 0) std::this_thread::yield();
     EXPECT_EQ(pool.submit(add, numbers(many, 1), 1.0).result(), numbers(many, 2));
     EXPECT_EQ(pool.worker_pids().at(0), worker);
+}
+
+TEST(process_blocks, a_forked_copy_does_not_write_into_the_blocks_of_its_parent) {
+    process_pool_executor pool(1);
+    pool.submit(add, numbers(many, 1), 1.0).result();  // leaves a block
+    const signpost here;
+    const signpost gate;
+    const auto sum_later = [](const std::string& path, const std::string& gate_path, const std::vector<double>& all) {
+        signpost::write(path, 1);
+        signpost::read(gate_path);
+        return std::accumulate(all.begin(), all.end(), 0.0);
+    };
+    auto wait = pool.submit(signpost::read, gate.path());  // the next call stays in the queue, and in its block
+    auto sum = pool.submit(sum_later, here.path(), gate.path(), std::vector<double>(many, 1));
+    const pid_t child = ::fork();
+    if (child == 0) {
+        try {
+            pool.submit(add, std::vector<double>(many, 7), 1.0);
+        } catch (const invalid_state_error&) {
+            ::_exit(0);
+        }
+        ::_exit(1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    signpost::write(gate.path(), 1);
+    wait.result();
+    here.next();
+    signpost::write(gate.path(), 1);
+    EXPECT_EQ(sum.result(), many);
+}
+
+/// What can be encoded only in part.
+struct half_done {
+    std::vector<double> first = numbers(many, 1);
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(first);
+        if constexpr (Archive::is_saving) throw std::runtime_error(std::string(200'000, 'y'));
+    }
+};
+
+TEST(process_blocks, an_exception_with_a_long_text_arrives) {
+    process_pool_executor pool(1);
+    const auto complain = [](std::size_t length) -> int { throw std::runtime_error(std::string(length, 'x')); };
+    try {
+        pool.submit(complain, std::size_t{300'000}).result();
+        FAIL();
+    } catch (const std::runtime_error& error) {
+        EXPECT_EQ(error.what(), std::string(300'000, 'x'));
+    }
+    // Also when a part of a result was in a block already.
+    const auto half = [](int) { return half_done(); };
+    EXPECT_THROW(pool.submit(half, 1).result(), std::runtime_error);
+    EXPECT_EQ(pool.submit(numbers, many, 2.0).result(), numbers(many, 2));
 }
 
 TEST(process_blocks, they_go_with_the_pool) {

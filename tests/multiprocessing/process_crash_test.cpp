@@ -2,20 +2,25 @@
 
 #include <tercet/multiprocessing.hpp>
 
+#include <elf.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -165,12 +170,14 @@ TEST_F(process_crash, what_is_killed_or_exits_has_no_report) {
     EXPECT_EQ(death_of(pool.submit([] { ::_exit(3); })).crash(), nullptr);
 }
 
+/// A static object of the program that handles a fatal signal in workers.
+const bool has_own_handler = [] {
+    if (in_worker()) std::signal(SIGSYS, [](int) { ::_exit(23); });
+    return true;
+}();
+
 TEST_F(process_crash, handlers_of_the_program_are_left_to_it) {
-    const auto own_handler = [] {
-        std::signal(SIGABRT, [](int) { ::_exit(23); });
-        std::abort();
-    };
-    EXPECT_EQ(death_of(pool.submit(own_handler)).exit_code(), 23);
+    EXPECT_EQ(death_of(pool.submit([] { ::raise(SIGSYS); })).exit_code(), 23);
 }
 
 TEST(crash_record, what_a_broken_worker_wrote_is_bounded) {
@@ -192,27 +199,47 @@ TEST(crash_record, what_a_broken_worker_wrote_is_bounded) {
 TEST(symbol_table, of_what_is_no_elf_file_nothing_comes) {
     const temporary_folder folder;
     const std::string path = folder.path() / "file";
-    EXPECT_EQ(function_at(path, 1), "");
-    EXPECT_EQ(function_at(folder.path(), 1), "");
+    EXPECT_EQ(symbol_table(path).function_at(1), "");
+    EXPECT_EQ(symbol_table(folder.path()).function_at(1), "");
     std::ofstream(path) << "#!/bin/sh\n";
-    EXPECT_EQ(function_at(path, 1), "");
+    EXPECT_EQ(symbol_table(path).function_at(1), "");
     std::ofstream(path) << std::string(1000, '\x7f');
-    EXPECT_EQ(function_at(path, 1), "");
+    EXPECT_EQ(symbol_table(path).function_at(1), "");
+    const std::string pipe = folder.path() / "pipe";
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    EXPECT_EQ(symbol_table(pipe).function_at(1), "");  // and nobody waits for a writer
 }
 
 TEST(symbol_table, of_a_broken_elf_file_nothing_bad_comes) {
-    std::ifstream own("/proc/self/exe", std::ios::binary);
-    std::string bytes(1 << 16, '\0');
-    own.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    std::ifstream whole("/bin/true", std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(whole)), std::istreambuf_iterator<char>());
+    ASSERT_GT(bytes.size(), sizeof(Elf64_Ehdr));
+    Elf64_Ehdr header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    ASSERT_LT(header.e_shoff, bytes.size());
     const temporary_folder folder;
     const std::string path = folder.path() / "file";
-    for (unsigned seed = 1; seed < 200; ++seed) {
+    std::mt19937 random(1);
+    const auto below = [&random](std::size_t limit) {
+        return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random);
+    };
+    for (int round = 0; round < 2'000; ++round) {
         std::string broken = bytes;
-        for (unsigned i = 0; i < 8; ++i)  // in the header, where the places of the tables are
-            broken[16 + (seed * 2654435761U >> (i * 3)) % 48] = static_cast<char>(seed * 31 + i);
+        for (int i = 0; i < 3; ++i)  // in the headers of the sections, which lead to everything else
+            broken[header.e_shoff + below(bytes.size() - header.e_shoff)] = static_cast<char>(below(256));
+        if (round % 4 == 0) broken[16 + below(48)] = static_cast<char>(below(256));
+        if (round % 4 == 1) broken.resize(below(broken.size()));
         std::ofstream(path, std::ios::binary) << broken;
-        function_at(path, seed);
+        symbol_table(path).function_at(below(bytes.size()));
     }
+}
+
+TEST_F(process_crash_by_signal, a_breakpoint_kills_although_it_would_not_come_again) {
+    const auto stop_here = [] { ::raise(SIGTRAP); };
+    EXPECT_EQ(death_of(pool.submit(stop_here)).signal(), SIGTRAP);
+#ifdef __x86_64__
+    EXPECT_EQ(death_of(pool.submit([] { __asm__ volatile("int3"); })).signal(), SIGTRAP);
+#endif
 }
 
 /// A process of its own in a control group that may have little memory.

@@ -248,6 +248,35 @@ TEST_F(process_pool_lives, a_call_that_waits_or_stands_behind_another_is_cancell
     EXPECT_EQ(pool.submit(own_pid).result(), worker);
 }
 
+TEST_F(process_pool_lives, who_waits_for_a_call_hears_of_its_cancellation) {
+    process_pool_executor pool(1);
+    const pid_t worker = pool.submit(own_pid).result();
+    for (int i = 0; i < 20; ++i) {
+        ::kill(worker, SIGSTOP);  // it cannot begin
+        wait_until_state(worker, 'T');
+        auto call = pool.submit({.name = "waits"}, own_pid);
+        std::jthread waiter([&] { EXPECT_THROW(call.result(), cancelled_error); });
+        EXPECT_TRUE(pool.cancel_running(call));
+        waiter.join();
+        ::kill(worker, SIGCONT);
+    }
+    EXPECT_EQ(pool.submit(own_pid).result(), worker);
+    EXPECT_EQ(pool.statistics().died, 0U);
+}
+
+TEST_F(process_pool_lives, a_call_that_waits_to_be_made_again_is_cancelled_at_once) {
+    process_pool_executor pool(1);
+    auto again = pool.submit({.retries = 1}, stay, here.path());
+    const pid_t first = here.next();
+    auto urgent = pool.submit({.priority = 10'000}, pass, here.path(), gate.path());
+    ::kill(first, SIGKILL);
+    while (pool.statistics().died == 0) std::this_thread::yield();
+    pool.cancel_running(again);
+    EXPECT_THROW(again.result(), cancelled_error);
+    signpost::write(gate.path(), 1);
+    EXPECT_GT(urgent.result(), 0);
+}
+
 TEST_F(process_pool_lives, a_call_that_is_over_or_of_another_pool_is_not_cancelled) {
     process_pool_executor pool(1);
     process_pool_executor other(1);
@@ -317,6 +346,18 @@ TEST_F(process_pool_lives, terminate_workers_lets_them_say_goodbye) {
     EXPECT_EQ(here.next(), 17);
     EXPECT_THAT(text_of(runs), HasSubstr("exit code 0 (terminate_workers() was called)"));
     pool.shutdown();
+}
+
+TEST_F(process_pool_lives, terminate_workers_also_ends_idle_ones_that_do_not_care) {
+    const auto ignore = [] {
+        std::signal(SIGTERM, SIG_IGN);
+        return own_pid();
+    };
+    process_pool_executor pool(1);
+    const process_watch worker(pool.submit(ignore).result());
+    pool.terminate_workers();
+    pool.shutdown({.timeout = 4s});  // which is less than the patience with those that do not leave
+    EXPECT_TRUE(worker.ends_within(30'000));
 }
 
 TEST_F(process_pool_lives, kill_workers_before_the_first_call_is_a_shutdown) {

@@ -302,6 +302,41 @@ TEST(process_stop_token, calls_that_stand_behind_another_are_told_when_they_begi
     EXPECT_EQ(cancelled + told, 20);
 }
 
+TEST(process_stop_token, goes_with_a_call_that_loses_its_worker) {
+    const signpost here;
+    const signpost gate;
+    process_pool_executor pool(1);
+    const auto die_or_see = [](std::stop_token stop, const std::string& path, const std::string& gate_path) {
+        if (stop.stop_requested()) return 1;
+        signpost::write(path, own_pid());
+        signpost::read(gate_path);
+        return 0;
+    };
+    auto front = pool.submit({.retries = 1}, pass, here.path(), gate.path());
+    const int worker = here.next();
+    auto call = pool.submit({.retries = 1}, die_or_see, here.path(), gate.path());
+    ::kill(worker, SIGKILL);
+    here.next();    // `front`, again
+    call.cancel();  // waits; perhaps it is cancelled
+    signpost::write(gate.path(), 1);
+    front.result();
+    if (call.cancelled()) return;
+    EXPECT_EQ(call.result(), 1);
+}
+
+TEST(process_stop_token, a_call_that_was_asked_to_stop_is_not_made_again) {
+    const signpost here;
+    process_pool_executor pool(1);
+    const auto give_up = [](std::stop_token stop, const std::string& path) {
+        sleep_until_asked(stop, path);
+        throw odd_item("stopped");
+    };
+    auto call = pool.submit({.retries = 5}, give_up, here.path());
+    here.next();
+    call.cancel();
+    EXPECT_THROW(call.result(), odd_item);
+}
+
 TEST(process_stop_token, comes_with_measuring_too) {
     const signpost here;
     process_pool_executor pool(1);

@@ -105,9 +105,14 @@ public:
 
     explicit decoder(std::span<const std::byte> bytes) noexcept
         : position_(bytes.data()), end_(bytes.data() + bytes.size()) {}
-    /// `descriptors`: those that came with the bytes; each is moved out of there when it is read.
-    decoder(std::span<const std::byte> bytes, std::span<unique_fd> descriptors) noexcept
-        : position_(bytes.data()), end_(bytes.data() + bytes.size()), descriptors_(descriptors) {}
+    /// `descriptors`: those that came with the bytes; each is moved out of there when it is read. `most_in_block`: how
+    /// many bytes may lie beside the message.
+    decoder(std::span<const std::byte> bytes, std::span<unique_fd> descriptors,
+            std::uint64_t most_in_block = 0) noexcept
+        : position_(bytes.data()),
+          end_(bytes.data() + bytes.size()),
+          descriptors_(descriptors),
+          most_in_block_(most_in_block) {}
 
     /// Reads the values, which must be the ones that were written, in order.
     template <class... T>
@@ -140,8 +145,8 @@ public:
         return static_cast<std::size_t>(count);
     }
 
-    /// What `write_elements` wrote: elements of `size_of_one` bytes each, and where they are until the decoder goes.
-    /// Those in a block are aligned.
+    /// What `write_elements` wrote: elements of `size_of_one` bytes each, and where they are until the next ones are
+    /// read. Those in a block are aligned.
     struct elements {
         std::size_t count;
         const std::byte* bytes;
@@ -176,6 +181,7 @@ private:
     const std::byte* end_;
     std::span<unique_fd> descriptors_;
     received_block block_;
+    std::uint64_t most_in_block_ = 0;
     std::size_t bytes_in_blocks_ = 0;
     unsigned depth_ = 0;
 };

@@ -2,10 +2,11 @@
 
 #include <tercet/multiprocessing/unique_fd.hpp>
 
+#include <sys/types.h>
+
+#include <algorithm>
 #include <cstddef>
-#include <memory>
 #include <optional>
-#include <span>
 
 namespace tercet::multiprocessing {
 
@@ -30,6 +31,9 @@ public:
     /// Gives the memory back.
     void reset() noexcept;
 
+    /// Whether far more memory is here than what is in it needs, so that it is not worth keeping.
+    bool is_too_large() const noexcept { return capacity_ > std::max(4 * size_, std::size_t{1} << 20U); }
+
     int file() const noexcept { return file_.get(); }
     std::size_t size() const noexcept { return size_; }
     std::size_t capacity() const noexcept { return capacity_; }
@@ -41,6 +45,7 @@ private:
     std::byte* memory_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
+    pid_t owner_ = 0;  // a copy of the process, made by fork(), does not have the memory
 };
 
 /// Where an encoder gets a block when it needs one, once in a message.
@@ -57,7 +62,7 @@ protected:
     ~block_source() = default;
 };
 
-/// A block that came with a message, for reading.
+/// A block that came with a message, for reading. Nothing is mapped but the part that is being read.
 class received_block {
 public:
     received_block() noexcept = default;
@@ -65,17 +70,23 @@ public:
     received_block& operator=(received_block&& other) noexcept;
     ~received_block();
 
-    /// Maps the file. Throws `decode_error` when it is none that is safe to read: another process could make it
-    /// shorter.
-    explicit received_block(const unique_fd& file);
+    /// Throws `decode_error` when the file is none that is safe to read: another process could make it shorter.
+    explicit received_block(unique_fd file);
 
-    /// A part of it. Throws `decode_error` when that is not inside.
-    std::span<const std::byte> part(std::size_t offset, std::size_t count) const;
+    /// A part of it, until the next one is asked for. Throws `decode_error` when it is not inside, or not behind those
+    /// that were read before.
+    const std::byte* part(std::size_t offset, std::size_t count);
 
-    bool is_there() const noexcept { return !bytes_.empty(); }
+    bool is_there() const noexcept { return static_cast<bool>(file_); }
 
 private:
-    std::span<const std::byte> bytes_;
+    void unmap() noexcept;
+
+    unique_fd file_;
+    std::size_t size_ = 0;
+    std::size_t end_ = 0;  // of what was read
+    std::byte* mapped_ = nullptr;
+    std::size_t mapped_size_ = 0;
 };
 
 /// Tells the kernel that fresh memory, if it is some, will be filled at once: huge pages save most of the faults.

@@ -118,8 +118,8 @@ struct process_pool_statistics {
 /// standard output; its standard input is empty. Workers end with this process, however it ends. Results are decoded
 /// on one thread of the pool, or on a thread that waits for one of them; callbacks of futures run on the pool's thread,
 /// so they should not take long. While all workers are busy with short calls, each has some more behind the one that it
-/// runs: those cannot be cancelled any more, but they go back into the queue when the worker dies, and to another
-/// worker when the one in front of them takes long.
+/// runs: `cancel` of a future does not reach those any more, `cancel_running` does. They go back into the queue when
+/// the worker dies, and to another worker when the one in front of them takes long.
 class process_pool_executor : public executor_interface<process_pool_executor> {
 public:
     explicit process_pool_executor(std::size_t max_workers = 0);
@@ -212,9 +212,6 @@ private:
     class argument_blocks final : public block_source {
     public:
         explicit argument_blocks(core& pool) noexcept : pool_(pool) {}
-        argument_blocks(const argument_blocks&) = delete;
-        argument_blocks& operator=(const argument_blocks&) = delete;
-        ~argument_blocks();
         message_block* block() noexcept override;
         std::unique_ptr<message_block> take() noexcept { return std::move(block_); }
 

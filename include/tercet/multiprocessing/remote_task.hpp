@@ -28,8 +28,6 @@ public:
     /// Does the pool's work for `task` on this thread, as far as it can, until the call is over or `deadline` passes.
     /// Returns whether the call is over. Runs no callbacks.
     virtual bool drive(remote_task& task, std::chrono::steady_clock::time_point deadline) noexcept = 0;
-    /// A call does not need its block any more.
-    virtual void give_back(std::unique_ptr<message_block> block) noexcept = 0;
     /// Asks a call that runs to stop. Any thread.
     virtual void ask_to_stop(remote_task& task) noexcept = 0;
 
@@ -80,9 +78,10 @@ public:
 
     /// A message frame; its head is filled in when it is sent.
     byte_buffer request;
-    std::vector<unique_fd> descriptors;    ///< that go with it
-    std::unique_ptr<message_block> block;  ///< in which large parts of it are, or null; until the call is over
-    std::size_t sent_bytes = 0;            ///< how large the arguments are, for statistics
+    std::vector<unique_fd> descriptors;  ///< that go with it
+    /// In which large parts of it are, or null. Until the call is over: a worker that was given up may read it still.
+    std::unique_ptr<message_block> block;
+    std::size_t sent_bytes = 0;  ///< how large the arguments are, for statistics
     /// How large it is.
     std::size_t request_size() const noexcept { return request.size() + (block ? block->size() : 0); }
     /// Lets go of what was sent.
@@ -93,7 +92,6 @@ public:
     /// Of all that the call had to say.
     void drop_arguments() noexcept {
         drop_request();
-        if (block && driver) driver->give_back(std::move(block));
         block.reset();
     }
 
@@ -109,6 +107,7 @@ public:
     worker_channel* worker = nullptr;                        ///< who has the call
     std::uint64_t record_end = 0;                            ///< as of the ring's writer
     ring_record* record = nullptr;                           ///< where it stands in that worker's ring
+    bool is_to_stop = false;                                 ///< its call, wherever it is made
     bool is_to_be_cancelled = false;                         ///< although it runs
     clock::time_point queued_at = clock::time_point::min();  ///< of one in so many, for statistics
     std::exception_ptr failure;                              ///< how the call is going to end
