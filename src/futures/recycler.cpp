@@ -1,7 +1,7 @@
 // Magazines, after Bonwick and Adams (2001). Blocks come in multiples of 32 bytes up to 2 KiB. A thread has two lists
 // for each size, of at most a magazine's worth of blocks: it frees to and allocates from one, and changes over to the
 // other when that is full or empty. Only when both are full it leaves one in the depot, where a thread whose lists are
-// both empty finds it. So where one thread allocates what another frees, the lock of the depot is taken once for a
+// both empty finds it. So where one thread allocates what another frees, the lock of the depots is taken once for a
 // magazine. The depots of all sizes share one bound, which holds what a pool of threads has in a full queue of calls;
 // what finds no room goes to operator delete.
 //
@@ -57,22 +57,18 @@ struct freed {
     freed* next_magazine;  // of the first block of a magazine
 };
 
-/// Guards all depots. One for all, because a fork has to hold it, and a thread sanitizer counts no more than 64 locks.
-constinit std::mutex depot_mutex;
-
-/// What all depots may still take.
-constinit std::atomic<std::ptrdiff_t> room_in_depots{most_in_depots};
+// One mutex for all depots: a fork takes it, and ThreadSanitizer follows no more than 64 that are held at once.
+constinit std::mutex depots_mutex;
+constinit std::ptrdiff_t room_in_depots = most_in_depots;
 
 /// The full magazines of one size.
 class depot {
 public:
     /// False: there is no room.
     bool give(freed* magazine, std::ptrdiff_t bytes) noexcept {
-        if (room_in_depots.fetch_sub(bytes, std::memory_order_relaxed) < bytes) {
-            room_in_depots.fetch_add(bytes, std::memory_order_relaxed);
-            return false;
-        }
-        const std::lock_guard lock(depot_mutex);
+        const std::lock_guard lock(depots_mutex);
+        if (room_in_depots < bytes) return false;
+        room_in_depots -= bytes;
         magazine->next_magazine = first_.load(std::memory_order_relaxed);
         first_.store(magazine, std::memory_order_relaxed);
         return true;
@@ -80,11 +76,11 @@ public:
     /// Null: there is none.
     freed* take(std::ptrdiff_t bytes) noexcept {
         if (!first_.load(std::memory_order_relaxed)) return nullptr;
-        const std::lock_guard lock(depot_mutex);
+        const std::lock_guard lock(depots_mutex);
         freed* const magazine = first_.load(std::memory_order_relaxed);
         if (!magazine) return nullptr;
+        room_in_depots += bytes;
         first_.store(magazine->next_magazine, std::memory_order_relaxed);
-        room_in_depots.fetch_add(bytes, std::memory_order_relaxed);
         return magazine;
     }
 
@@ -94,9 +90,9 @@ private:
 
 constinit std::array<depot, classes> depots;
 
-// The child of a fork must not find it locked by a thread that it does not have.
+// The child of a fork must not find the mutex locked by a thread that it does not have.
 [[maybe_unused]] const int is_ready_for_forks =
-    ::pthread_atfork([] { depot_mutex.lock(); }, [] { depot_mutex.unlock(); }, [] { depot_mutex.unlock(); });
+    ::pthread_atfork([] { depots_mutex.lock(); }, [] { depots_mutex.unlock(); }, [] { depots_mutex.unlock(); });
 
 struct lists {
     freed* current;
