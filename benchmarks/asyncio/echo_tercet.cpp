@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "../driver.hpp"
 #include "echo.hpp"
 
 namespace tercet::benchmarks {
@@ -25,23 +24,25 @@ coro<> echo(stream_reader reader, stream_writer writer) {
     }
 }
 
-void serve_on(loop_backend backend, const std::function<void(std::uint16_t)>& tell_port) {
-    auto main = [&]() -> coro<> {
+template <loop_backend backend, int busy_poll_us = 0>
+void serve() {
+    auto main = []() -> coro<> {
         if (get_running_loop().backend() != backend) ::_exit(1);
         const server listening = co_await start_server(&echo, "127.0.0.1", 0);
         tell_port(listening.port());
         co_await listening.serve_forever();
     };
-    run(main(), {.backend = backend});
+    run(main(), {.backend = backend, .busy_poll = std::chrono::microseconds(busy_poll_us)});
 }
 
-void serve_on_epoll(const std::function<void(std::uint16_t)>& tell_port) { serve_on(loop_backend::epoll, tell_port); }
-void serve_on_uring(const std::function<void(std::uint16_t)>& tell_port) {
-    serve_on(loop_backend::io_uring, tell_port);
-}
+constexpr int busy = 50;
 
-const contender on_epoll("tercet", {TERCET_ECHO_ROWS(serve_on_epoll)});
-const contender on_uring("tercet/io_uring", {TERCET_ECHO_ROWS(serve_on_uring)});
+const contender on_epoll("tercet", echo_rows<serve<loop_backend::epoll>>());
+const contender on_uring("tercet/io_uring", echo_rows<serve<loop_backend::io_uring>>());
+const contender busy_on_epoll("tercet/busy_poll", {{echo_latency, [] {
+                                                        return measure_echo(serve<loop_backend::epoll, busy>,
+                                                                            echo_cells[0], echo_latency);
+                                                    }}});
 
 }  // namespace
 
