@@ -1,8 +1,9 @@
-// Magazines, after Bonwick and Adams (2001). Blocks come in multiples of 64 bytes up to 2 KiB. A thread has two lists
-// for each size, of at most a magazine's worth of blocks: it frees to and allocates from one, and changes over to the
-// other when that is full or empty. Only when both are full it leaves one in the depot, where a thread whose lists are
-// both empty finds it. So where one thread allocates what another frees, the lock of the depot is taken once for a
-// magazine. What finds no room goes to operator delete.
+// Magazines, after Bonwick and Adams (2001). Blocks come in multiples of 32 bytes up to 2 KiB, less the word that
+// malloc keeps beside each, so that these two fill what malloc rounds up to. A thread has two lists for each size, of
+// at most a magazine's worth of blocks: it frees to and allocates from one, and changes over to the other when that is
+// full or empty. Only when both are full it leaves one in the depot, where a thread whose lists are both empty finds
+// it. So where one thread allocates what another frees, the lock of the depot is taken once for a magazine. What finds
+// no room goes to operator delete.
 //
 // A thread's lists count down the room that they have left. All begin without any: the first free of a thread takes the
 // slow path, which gives them room and sees to it that they are emptied when the thread ends. The cache itself is
@@ -38,13 +39,13 @@ namespace tercet {
 
 namespace {
 
-constexpr std::size_t step = 64;
-constexpr std::size_t classes = 32;
+constexpr std::size_t classes = block_class::count;
 constexpr std::size_t bytes_of_a_magazine = std::size_t{1} << 15;
 constexpr std::size_t magazines_in_depot = 32;
 
 constexpr std::uint32_t blocks_of_a_magazine(std::size_t index) {
-    return static_cast<std::uint32_t>(std::clamp<std::size_t>(bytes_of_a_magazine / ((index + 1) * step), 16, 256));
+    return static_cast<std::uint32_t>(
+        std::clamp<std::size_t>(bytes_of_a_magazine / block_class::bytes(index), 16, 256));
 }
 
 struct freed {
@@ -153,7 +154,7 @@ public:
     if (!magazine && local.was_opened && mine.room != 0) magazine = depots[index].take();
     if (!magazine) {
         if (!local.was_opened) open_cache();
-        return ::operator new((index + 1) * step);
+        return ::operator new(block_class::bytes(index));
     }
     mine.current = magazine->next;
     mine.room = 1;
@@ -162,9 +163,7 @@ public:
 
 }  // namespace
 
-void* allocate_block(std::size_t size) {
-    const std::size_t index = (size - 1) / step;
-    if (index >= classes) return ::operator new(size);
+void* block_class::allocate(std::size_t index) {
     lists& mine = local.of[index];
     if (freed* const block = mine.current) {
         mine.current = block->next;
@@ -175,9 +174,7 @@ void* allocate_block(std::size_t size) {
     return allocate_from_elsewhere(index);
 }
 
-void free_block(void* block, std::size_t size) noexcept {
-    const std::size_t index = (size - 1) / step;
-    if (index >= classes) return ::operator delete(block);
+void block_class::free(void* block, std::size_t index) noexcept {
     lists& mine = local.of[index];
     if (mine.room == 0) return free_without_room(block, index);
     mine.current = ::new (block) freed{mine.current, nullptr};
@@ -186,8 +183,8 @@ void free_block(void* block, std::size_t size) noexcept {
 
 #else
 
-void* allocate_block(std::size_t size) { return ::operator new(size); }
-void free_block(void* block, std::size_t) noexcept { ::operator delete(block); }
+void* block_class::allocate(std::size_t index) { return ::operator new(bytes(index)); }
+void block_class::free(void* block, std::size_t) noexcept { ::operator delete(block); }
 
 #endif
 
