@@ -6,6 +6,7 @@
 #include "driver.hpp"
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 #include <nlohmann/json.hpp>
 #include <spawn.h>
 #include <stdlib.h>
@@ -19,7 +20,9 @@
 #include <cstring>
 #include <exception>
 #include <fstream>
+#include <map>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -56,6 +59,13 @@ struct series {
     std::vector<double> figures{};
 };
 
+enum class role { limit, tercet, peer };
+
+role role_of(std::string_view contender) {
+    const std::string_view family = contender.substr(0, contender.find('/'));
+    return family == limit ? role::limit : family == us ? role::tercet : role::peer;
+}
+
 struct row_result {
     const row* what;
     std::vector<series> contenders{};
@@ -65,13 +75,13 @@ struct row_result {
             if (each.what->contender == name && !each.figures.empty()) return &each;
         return nullptr;
     }
-    const series* best_peer() const {
-        const series* best = nullptr;
+    const series* best(role among) const {
+        const series* found = nullptr;
         for (const auto& each : contenders) {
-            if (each.what->contender == us || each.what->contender == limit || each.figures.empty()) continue;
-            if (!best || median_of(each.figures) < median_of(best->figures)) best = &each;
+            if (role_of(each.what->contender) != among || each.figures.empty()) continue;
+            if (!found || median_of(each.figures) < median_of(found->figures)) found = &each;
         }
-        return best;
+        return found;
     }
 };
 
@@ -91,8 +101,26 @@ std::string own_path() {
     return path;
 }
 
+/// By row and contender.
+using figures_of_others = std::map<std::pair<std::string, std::string>, double>;
+
+/// The figure that a process has printed, and before it those of other rows.
+double read_figures(const std::string& text, std::string_view contender, figures_of_others& others) {
+    std::istringstream lines(text);
+    std::string last;
+    for (std::string line; std::getline(lines, line);) {
+        if (const auto space = line.find(' '); space != std::string::npos)
+            others[{line.substr(0, space), std::string(contender)}] = std::stod(line.substr(space));
+        else
+            last = line;
+    }
+    return std::stod(last);
+}
+
 /// One figure of `what`, by a process of its own. Nothing when that failed; it has said why.
-std::optional<double> figure_of(const measurement& what) {
+std::optional<double> figure_of(const measurement& what, figures_of_others& others) {
+    const auto known = others.find({std::string(what.row), std::string(what.contender)});
+    if (known != others.end()) return known->second;
     int ends[2];
     if (::pipe(ends) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
     posix_spawn_file_actions_t actions;
@@ -127,7 +155,7 @@ std::optional<double> figure_of(const measurement& what) {
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return std::stod(text);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return read_figures(text, what.contender, others);
     if (WIFSIGNALED(status))
         fmt::print(stderr, "{} of {}: {}\n", what.row, what.contender,
                    WTERMSIG(status) == SIGALRM ? fmt::format("no figure within {} s", seconds_for_a_figure)
@@ -155,7 +183,7 @@ int take_figure(std::string_view row, std::string_view name) {
 std::vector<row_result> choose(const options& wanted) {
     std::vector<row_result> chosen;
     for (const auto& each : this_suite().rows) {
-        if (!wanted.row.empty() && wanted.row != each.id) continue;
+        if (!wanted.row.empty() && ::fnmatch(wanted.row.c_str(), std::string(each.id).c_str(), 0) != 0) continue;
         if (wanted.is_pinned && each.parked.empty()) continue;
         row_result result{.what = &each};
         for (const auto& one : measurements()) {
@@ -166,7 +194,7 @@ std::vector<row_result> choose(const options& wanted) {
         }
         std::ranges::sort(result.contenders, {}, [](const series& one) {
             const std::string_view name = one.what->contender;
-            return std::pair(name == limit ? 0 : name == us ? 1 : 2, name);
+            return std::pair(role_of(name), name);
         });
         if (!result.contenders.empty()) chosen.push_back(std::move(result));
     }
@@ -184,10 +212,11 @@ bool take_rounds(std::vector<row_result>& rows, std::size_t rounds) {
     bool is_complete = true;
     for (std::size_t round = 0; round < rounds; ++round) {
         fmt::print(stderr, "round {} of {}\n", round + 1, rounds);
+        figures_of_others others;
         for (auto& each : rows)
             for (std::size_t i = 0; i < each.contenders.size(); ++i) {
                 auto& next = each.contenders[(i + round) % each.contenders.size()];
-                if (const auto figure = figure_of(*next.what))
+                if (const auto figure = figure_of(*next.what, others))
                     next.figures.push_back(*figure);
                 else
                     is_complete = false;
@@ -208,15 +237,15 @@ std::string ratio_of(const series& a, const series& b) {
 }
 
 void print_table(const std::vector<row_result>& rows, bool is_pinned) {
-    fmt::print("{:<15} {:<19} {:>10} {:>10} {:>10}  {:<4} {:<14} {}\n", "row", "contender", "median", "min", "max",
+    fmt::print("{:<19} {:<19} {:>10} {:>10} {:>10}  {:<4} {:<14} {}\n", "row", "contender", "median", "min", "max",
                "unit", is_pinned ? "" : "tercet / limit", is_pinned ? "tercet / parked" : "tercet / best peer");
     for (const auto& each : rows) {
         const series* const ours = each.find(us);
-        const series* const other = each.best_peer();
-        const series* const floor = each.find(limit);
+        const series* const other = each.best(role::peer);
+        const series* const floor = each.best(role::limit);
         for (const auto& one : each.contenders) {
             if (one.figures.empty()) {
-                fmt::print("{:<15} {:<19} {:>10}\n", each.what->id, one.what->contender, "failed");
+                fmt::print("{:<19} {:<19} {:>10}\n", each.what->id, one.what->contender, "failed");
                 continue;
             }
             const auto [min, max] = std::ranges::minmax(one.figures);
@@ -227,7 +256,7 @@ void print_table(const std::vector<row_result>& rows, bool is_pinned) {
                 if (is_pinned && median_of(ours->figures) > pinned_limit * median_of(other->figures))
                     ratio += fmt::format(", more than {}", pinned_limit);
             }
-            const std::string line = fmt::format("{:<15} {:<19} {:>10} {:>10} {:>10}  {:<4} {:<14} {}", each.what->id,
+            const std::string line = fmt::format("{:<19} {:<19} {:>10} {:>10} {:>10}  {:<4} {:<14} {}", each.what->id,
                                                  one.what->contender, short_form(median_of(one.figures)),
                                                  short_form(min), short_form(max), each.what->unit, to_limit, ratio);
             fmt::print("{}\n", line.substr(0, line.find_last_not_of(' ') + 1));
@@ -257,14 +286,18 @@ std::string to_json(const std::vector<row_result>& rows, const options& wanted) 
                 {"rows", json::array()}};
     for (const auto& each : rows) {
         json peers = json::object();
-        for (const auto& one : each.contenders)
-            if (one.what->contender != us && one.what->contender != limit)
-                peers[std::string(one.what->contender)] = spread_of(each.find(one.what->contender));
+        json variants = json::object();
+        for (const auto& one : each.contenders) {
+            const std::string name(one.what->contender);
+            if (name == us || name == limit) continue;
+            (role_of(name) == role::peer ? peers : variants)[name] = spread_of(each.find(name));
+        }
         result["rows"].push_back({{"id", each.what->id},
                                   {"unit", each.what->unit},
                                   {"tercet", spread_of(each.find(us))},
                                   {"peers", std::move(peers)},
-                                  {"limit", spread_of(each.find(limit))}});
+                                  {"limit", spread_of(each.best(role::limit))},
+                                  {"variants", std::move(variants)}});
     }
     return result.dump(2) + "\n";
 }
@@ -319,8 +352,19 @@ int run(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-contender::contender(std::string_view name, std::initializer_list<entry> entries) {
+contender::contender(std::string_view name, const std::vector<entry>& entries) {
     for (const auto& each : entries) measurements().push_back({.row = each.row, .contender = name, .run = each.run});
+}
+
+void also(std::string_view row, double figure) { fmt::print("{} {:.17g}\n", row, figure); }
+
+void become(const char* path, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), path);
+    std::vector<char*> words;
+    for (std::string& each : arguments) words.push_back(each.data());
+    words.push_back(nullptr);
+    ::execv(path, words.data());
+    throw std::system_error(errno, std::generic_category(), fmt::format("starting {}", path));
 }
 
 double median_of(std::vector<double> values) {

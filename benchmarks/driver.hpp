@@ -1,7 +1,7 @@
 #pragma once
 
 #include <chrono>
-#include <initializer_list>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,14 +30,22 @@ struct entry {
     measure* run;
 };
 
-/// The contender that is the limit: a small program of our own, not a peer.
+/// The contender that is the limit: a small program of our own, not a peer. "limit/x" is another one; the better
+/// counts.
 inline constexpr std::string_view limit = "limit";
 
-/// Enrols a contender, as a static object in a file of its own: what is not built is not there.
+/// Enrols a contender, as a static object in a file of its own: what is not built is not there. "tercet/x" is tercet in
+/// another way than it comes, and no peer.
 class contender {
 public:
-    contender(std::string_view name, std::initializer_list<entry> entries);
+    contender(std::string_view name, const std::vector<entry>& entries);
 };
+
+/// The figure of another row, which the work for this one has given as well: in this round that one is not measured.
+void also(std::string_view row, double figure);
+
+/// Becomes the program at `path`, which is called with `arguments` and prints the figure.
+[[noreturn]] void become(const char* path, std::vector<std::string> arguments);
 
 using clock = std::chrono::steady_clock;
 

@@ -1,5 +1,6 @@
 #include <asio.hpp>
 #include <asio/experimental/as_tuple.hpp>
+#include <asio/experimental/channel.hpp>
 
 #include "asio_rows.hpp"
 
@@ -8,12 +9,15 @@ namespace tercet::benchmarks {
 namespace {
 
 namespace library = ::asio;
+using library::error_code;
 
 struct names {
     template <class T>
     using awaitable = library::awaitable<T>;
     using context = library::io_context;
     using timer = library::steady_timer;
+    using tcp = library::ip::tcp;
+    using channel = library::experimental::channel<void(error_code, long)>;
 
     static void spawn(context& loop, awaitable<void> work) {
         library::co_spawn(loop, std::move(work), library::detached);
@@ -22,23 +26,27 @@ struct names {
         return library::co_spawn(loop, std::move(work), library::use_awaitable);
     }
     static auto post(context& loop) { return library::post(loop, library::use_awaitable); }
+    static auto put(channel& to, long message) { return to.async_send(error_code(), message, library::use_awaitable); }
+    static auto get(channel& from) { return from.async_receive(library::use_awaitable); }
+
+    static auto loopback() { return library::ip::address_v4::loopback(); }
+    static auto accept(tcp::acceptor& listener) { return listener.async_accept(library::use_awaitable); }
+    static auto write(tcp::socket& to, const char* data, std::size_t count) {
+        return library::async_write(to, library::buffer(data, count), library::use_awaitable);
+    }
+    /// 0 at the end of the stream.
+    static awaitable<std::size_t> read_some(tcp::socket& from, std::vector<char>& into) {
+        const auto [error, count] = co_await from.async_read_some(
+            library::buffer(into), library::experimental::as_tuple(library::use_awaitable));
+        co_return error ? 0 : count;
+    }
     /// A timer that is cancelled is an event.
     static awaitable<void> wait(timer& waited) {
         co_await waited.async_wait(library::experimental::as_tuple(library::use_awaitable));
     }
 };
 
-using rows = asio_rows<names>;
-
-const contender here("asio", {{"spawn_one", rows::spawn_one},
-                              {"spawn_1000", rows::spawn_1000},
-                              {"spawn_1M", rows::spawn_1m},
-                              {"call", rows::call},
-                              {"yield", rows::yield},
-                              {"sleepers_100k", rows::sleepers_100k},
-                              {"sleepers_100k_cpu", rows::sleepers_100k_cpu},
-                              {"sleepers_1M", rows::sleepers_1m},
-                              {"sleepers_1M_cpu", rows::sleepers_1m_cpu}});
+const contender here("asio", asio_rows<names>::every_row());
 
 }  // namespace
 

@@ -6,14 +6,17 @@
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <ctime>
 #include <stdexcept>
 #include <string>
@@ -25,13 +28,20 @@ namespace tercet::benchmarks {
 namespace {
 
 using namespace std::chrono_literals;
-using clock = std::chrono::steady_clock;
 
 constexpr auto warm_up = 80ms;
 constexpr auto measured = 400ms;
 
 void require(bool is_right, const char* what) {
     if (!is_right) throw std::system_error(errno, std::system_category(), what);
+}
+
+/// Each connection takes a descriptor at each end.
+void allow_many_descriptors() {
+    rlimit allowed{};
+    ::getrlimit(RLIMIT_NOFILE, &allowed);
+    allowed.rlim_cur = std::min<rlim_t>(allowed.rlim_max, 8192);
+    ::setrlimit(RLIMIT_NOFILE, &allowed);
 }
 
 void stay_on(unsigned core) {
@@ -51,16 +61,17 @@ public:
         require(process_ >= 0, "fork");
         if (process_ == 0) {
             ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            ::dup2(ends[1], STDOUT_FILENO);
             stay_on(0);
-            serve([&](std::uint16_t port) {
-                if (::write(ends[1], &port, sizeof port) != sizeof port) ::_exit(1);
-            });
+            serve();
             ::_exit(0);
         }
         ::close(ends[1]);
-        const bool is_told = ::read(ends[0], &port_, sizeof port_) == sizeof port_;
+        std::string text;
+        for (char next = 0; ::read(ends[0], &next, 1) == 1 && next != '\n';) text += next;
         ::close(ends[0]);
-        require(is_told, "the echo server did not start");
+        if (text.empty()) throw std::runtime_error("the echo server did not start");
+        port_ = static_cast<std::uint16_t>(std::stoul(text));
     }
     server_process(const server_process&) = delete;
     server_process& operator=(const server_process&) = delete;
@@ -85,11 +96,14 @@ private:
 
 class client {
 public:
-    client(std::uint16_t port, std::size_t bytes, int connections)
-        : poll_(::epoll_create1(EPOLL_CLOEXEC)), message_(bytes, 'x'), into_(bytes), arrived_(2048) {
-        for (int i = 0; i < connections; ++i) {
+    client(std::uint16_t port, const echo_cell& cell)
+        : poll_(::epoll_create1(EPOLL_CLOEXEC)),
+          message_(cell.bytes, 'x'),
+          into_(cell.bytes),
+          connections_(most_descriptors) {
+        for (int i = 0; i < cell.connections; ++i) {
             const int made = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-            require(made >= 0 && made < 2048, "socket");
+            require(made >= 0 && made < most_descriptors, "socket");
             sockaddr_in address{};
             address.sin_family = AF_INET;
             address.sin_port = htons(port);
@@ -103,7 +117,7 @@ public:
             require(::epoll_ctl(poll_, EPOLL_CTL_ADD, made, &event) == 0, "epoll_ctl");
             sockets_.push_back(made);
         }
-        for (const int each : sockets_) send_to(each);
+        for (const int each : sockets_) send_to(each, clock::now());
     }
     client(const client&) = delete;
     client& operator=(const client&) = delete;
@@ -112,57 +126,93 @@ public:
         ::close(poll_);
     }
 
-    /// Goes on until `end`; returns how many answers came. Never sleeps.
-    long run_until(clock::time_point end) {
-        long answers = 0;
+    /// Goes on until `end`. Looks for answers without sleeping; sleeps only where a message finds no room.
+    void run_until(clock::time_point end) {
+        latencies_.clear();
         std::array<epoll_event, 128> events;
         const auto alarm = clock::now() + 5s;
         while (clock::now() < end) {
             const int count = ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), 0);
             if (count == 0 && clock::now() > alarm) throw std::runtime_error("the echo server is silent");
-            for (int i = 0; i < count; ++i) answers += receive_from(events[static_cast<std::size_t>(i)].data.fd);
+            for (int i = 0; i < count; ++i) receive_from(events[static_cast<std::size_t>(i)].data.fd);
         }
-        return answers;
+        if (latencies_.empty()) throw std::runtime_error("the echo server is silent");
+    }
+
+    std::size_t answers() const { return latencies_.size(); }
+    /// How long that part of the answers took at most, in us.
+    double latency(double part) {
+        const auto rank = static_cast<std::size_t>(part * static_cast<double>(latencies_.size() - 1));
+        const auto place = latencies_.begin() + static_cast<std::ptrdiff_t>(rank);
+        std::ranges::nth_element(latencies_, place);
+        return *place / 1e3;
     }
 
 private:
-    void send_to(int socket) {
+    static constexpr int most_descriptors = 2048;
+    struct connection {
+        std::size_t arrived = 0;
+        clock::time_point sent{};
+    };
+
+    void send_to(int socket, clock::time_point now) {
+        connections_[static_cast<std::size_t>(socket)].sent = now;
         require(::send(socket, message_.data(), message_.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(message_.size()),
                 "send");
     }
-    long receive_from(int socket) {
-        const ssize_t count = ::recv(socket, into_.data(), into_.size(), MSG_DONTWAIT);
+    void receive_from(int socket) {
+        connection& on = connections_[static_cast<std::size_t>(socket)];
+        const ssize_t count = ::recv(socket, into_.data(), message_.size() - on.arrived, MSG_DONTWAIT);
         require(count > 0, "recv");
-        std::size_t& arrived = arrived_[static_cast<std::size_t>(socket)];
-        arrived += static_cast<std::size_t>(count);
-        if (arrived < message_.size()) return 0;
+        on.arrived += static_cast<std::size_t>(count);
+        if (on.arrived < message_.size()) return;
         if (into_.front() != 'x') throw std::runtime_error("the echo server answers something else");
-        arrived = 0;
-        send_to(socket);
-        return 1;
+        on.arrived = 0;
+        const auto now = clock::now();
+        latencies_.push_back(nanoseconds(on.sent, now));
+        send_to(socket, now);
     }
 
     int poll_;
     std::string message_;
     std::vector<char> into_;
-    std::vector<std::size_t> arrived_;
+    std::vector<connection> connections_;
     std::vector<int> sockets_;
+    std::vector<double> latencies_;
 };
 
 }  // namespace
 
-echo_figures measure_echo(echo_server serve, std::size_t bytes, int connections) {
+void tell_port(unsigned port) {
+    std::printf("%u\n", port);
+    std::fflush(stdout);
+}
+
+double measure_echo(echo_server serve, const echo_cell& cell, std::string_view row) {
+    allow_many_descriptors();
     const server_process server(serve);
     stay_on(1);
-    client load(server.port(), bytes, connections);
+    client load(server.port(), cell);
     load.run_until(clock::now() + warm_up);
     const double cpu_before = server.cpu_us();
     const auto begun = clock::now();
-    const long answers = load.run_until(begun + measured);
-    const std::chrono::duration<double, std::micro> took = clock::now() - begun;
-    if (answers == 0) throw std::runtime_error("the echo server is silent");
-    const auto count = static_cast<double>(answers);
-    return {took.count() / count, (server.cpu_us() - cpu_before) / count};
+    load.run_until(begun + measured);
+    const double took = nanoseconds(begun, clock::now()) / 1e3;
+    const auto count = static_cast<double>(load.answers());
+    const double cpu = (server.cpu_us() - cpu_before) / count;
+
+    double asked_for = 0;
+    const auto tell = [&](std::string_view id, double figure) {
+        if (id == row)
+            asked_for = figure;
+        else
+            also(id, figure);
+    };
+    tell(cell.request, took / count);
+    tell(cell.cpu, cpu);
+    tell(cell.slow, load.latency(0.99));
+    if (&cell == &echo_cells[0]) tell(echo_latency, load.latency(0.5));
+    return asked_for;
 }
 
 }  // namespace tercet::benchmarks

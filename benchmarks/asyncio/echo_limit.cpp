@@ -1,4 +1,5 @@
-// The least that echoes with epoll: level-triggered, one buffer for all, recv and send for each message.
+// The least that echoes with epoll: level-triggered, one buffer for all, recv and send for each message. What does not
+// go out at once is kept, and nothing is received meanwhile.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -8,61 +9,79 @@
 #include <unistd.h>
 
 #include <array>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
-#include "../driver.hpp"
 #include "echo.hpp"
+#include "echo_listener.hpp"
 
 namespace tercet::benchmarks {
 
 namespace {
 
-void accept_all(int listener, int poll) {
-    for (int made; (made = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
-        const int on = 1;
-        ::setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        epoll_event event{};
-        event.events = EPOLLIN;
-        event.data.fd = made;
-        ::epoll_ctl(poll, EPOLL_CTL_ADD, made, &event);
-    }
-}
-
-void serve_raw(const std::function<void(std::uint16_t)>& tell_port) {
-    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    if (::bind(listener, reinterpret_cast<const sockaddr*>(&address), length) != 0 || ::listen(listener, 1024) != 0 ||
-        ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length) != 0)
-        ::_exit(1);
-    const int poll = ::epoll_create1(EPOLL_CLOEXEC);
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.fd = listener;
-    ::epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);
-    tell_port(ntohs(address.sin_port));
-    std::vector<char> buffer(65536);
-    std::array<epoll_event, 256> events;
-    for (;;) {
-        const int count = ::epoll_wait(poll, events.data(), static_cast<int>(events.size()), -1);
-        for (int i = 0; i < count; ++i) {
-            const int ready = events[static_cast<std::size_t>(i)].data.fd;
-            if (ready == listener) {
-                accept_all(listener, poll);
-                continue;
+class raw_server {
+public:
+    [[noreturn]] void serve() {
+        watch(listener_, EPOLL_CTL_ADD, EPOLLIN);
+        tell_port(port_of(listener_));
+        std::array<epoll_event, 256> events;
+        for (;;) {
+            const int count = ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), -1);
+            for (int i = 0; i < count; ++i) {
+                const epoll_event& event = events[static_cast<std::size_t>(i)];
+                if (event.data.fd == listener_)
+                    accept_all();
+                else if (event.events & EPOLLOUT)
+                    send_rest(event.data.fd);
+                else
+                    echo(event.data.fd);
             }
-            const ssize_t received = ::recv(ready, buffer.data(), buffer.size(), 0);
-            if (received <= 0)
-                ::close(ready);
-            else if (::send(ready, buffer.data(), static_cast<std::size_t>(received), MSG_NOSIGNAL) != received)
-                ::_exit(1);
         }
     }
-}
 
-const contender entered(limit, {TERCET_ECHO_ROWS(serve_raw)});
+private:
+    void watch(int descriptor, int how, std::uint32_t what) {
+        epoll_event event{};
+        event.events = what;
+        event.data.fd = descriptor;
+        ::epoll_ctl(poll_, how, descriptor, &event);
+    }
+    void accept_all() {
+        for (int made; (made = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+            const int on = 1;
+            ::setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+            watch(made, EPOLL_CTL_ADD, EPOLLIN);
+        }
+    }
+    void echo(int ready) {
+        const ssize_t received = ::recv(ready, buffer_.data(), buffer_.size(), 0);
+        if (received <= 0) {
+            ::close(ready);
+            return;
+        }
+        const ssize_t sent = ::send(ready, buffer_.data(), static_cast<std::size_t>(received), MSG_NOSIGNAL);
+        if (sent == received) return;
+        const std::size_t from = sent > 0 ? static_cast<std::size_t>(sent) : 0;
+        unsent_[ready].assign(buffer_.data() + from, static_cast<std::size_t>(received) - from);
+        watch(ready, EPOLL_CTL_MOD, EPOLLOUT);
+    }
+    void send_rest(int ready) {
+        std::string& rest = unsent_[ready];
+        const ssize_t sent = ::send(ready, rest.data(), rest.size(), MSG_NOSIGNAL);
+        if (sent > 0) rest.erase(0, static_cast<std::size_t>(sent));
+        if (rest.empty()) watch(ready, EPOLL_CTL_MOD, EPOLLIN);
+    }
+
+    int listener_ = listen_on_loopback(SOCK_NONBLOCK);
+    int poll_ = ::epoll_create1(EPOLL_CLOEXEC);
+    std::vector<char> buffer_ = std::vector<char>(std::size_t{256} << 10);
+    std::unordered_map<int, std::string> unsent_;
+};
+
+void serve_raw() { raw_server().serve(); }
+
+const contender entered(limit, echo_rows<serve_raw>());
 
 }  // namespace
 

@@ -219,6 +219,114 @@ double yield() {
     return took / static_cast<double>(2 * yields);
 }
 
+/// Room for one message, and for one who waits, at each end.
+class slot {
+public:
+    struct put {
+        slot& to;
+        long message;
+        bool await_ready() const noexcept {
+            if (to.is_full_) return false;
+            to.fill(message);
+            return true;
+        }
+        void await_suspend(std::coroutine_handle<> waiter) const noexcept {
+            to.putter_ = waiter;
+            to.waiting_ = message;
+        }
+        void await_resume() const noexcept {}
+    };
+    struct get {
+        slot& from;
+        bool await_ready() const noexcept { return from.is_full_; }
+        void await_suspend(std::coroutine_handle<> waiter) const noexcept { from.getter_ = waiter; }
+        long await_resume() const {
+            const long message = from.message_;
+            from.is_full_ = false;
+            if (from.putter_) {
+                ready.push_back(std::exchange(from.putter_, nullptr));
+                from.fill(from.waiting_);
+            }
+            return message;
+        }
+    };
+
+private:
+    void fill(long message) {
+        message_ = message;
+        is_full_ = true;
+        if (getter_) ready.push_back(std::exchange(getter_, nullptr));
+    }
+
+    long message_ = 0;
+    long waiting_ = 0;
+    bool is_full_ = false;
+    std::coroutine_handle<> putter_;
+    std::coroutine_handle<> getter_;
+};
+
+work put_all(slot& to) {
+    for (long i = 0; i < messages; ++i) co_await slot::put{to, i};
+    co_return 0;
+}
+work sum_up(slot& from) {
+    long sum = 0;
+    for (long i = 0; i < messages; ++i) {
+        const long got = co_await slot::get{from};
+        sum += got;
+    }
+    co_return sum;
+}
+
+double queue_of_one() {
+    double took = 0;
+    for (int pass = 0; pass < 2; ++pass) {
+        slot between;
+        const auto from = clock::now();
+        work first = put_all(between);
+        work second = sum_up(between);
+        first.spawn();
+        second.spawn();
+        run_ready();
+        took = nanoseconds(from, clock::now());
+        check(second.joined().await_resume() == messages * (messages - 1) / 2, "the sum of the messages");
+    }
+    return took / static_cast<double>(messages);
+}
+
+work answer_all(slot& from, slot& to) {
+    for (long i = 0; i < messages / 2; ++i) {
+        const long got = co_await slot::get{from};
+        co_await slot::put{to, got + 1};
+    }
+    co_return 0;
+}
+work ask_often(slot& there, slot& back) {
+    long last = 0;
+    for (long i = 0; i < messages / 2; ++i) {
+        co_await slot::put{there, last};
+        last = co_await slot::get{back};
+    }
+    co_return last;
+}
+
+double queue_pingpong() {
+    double took = 0;
+    for (int pass = 0; pass < 2; ++pass) {
+        slot there;
+        slot back;
+        const auto from = clock::now();
+        work first = answer_all(there, back);
+        work second = ask_often(there, back);
+        first.spawn();
+        second.spawn();
+        run_ready();
+        took = nanoseconds(from, clock::now());
+        check(second.joined().await_resume() == messages / 2, "the last answer");
+    }
+    return took / static_cast<double>(messages);
+}
+
 struct due {
     clock::time_point when;
     std::coroutine_handle<> who;
@@ -268,6 +376,8 @@ const contender here(limit, {{"spawn_one", spawn_one},
                              {"spawn_1M", [] { return spawn_then_await(1'000'000, 1); }},
                              {"call", call},
                              {"yield", yield},
+                             {"queue", queue_of_one},
+                             {"queue_pingpong", queue_pingpong},
                              {"sleepers_100k", [] { return sleepers(100'000).bytes_each(); }},
                              {"sleepers_100k_cpu", [] { return sleepers(100'000).cpu_ms(); }},
                              {"sleepers_1M", [] { return sleepers(1'000'000).bytes_each(); }},

@@ -94,6 +94,64 @@ double yield() {
     return asyncio::run(main());
 }
 
+coro<> put_all(asyncio::queue<long>& to) {
+    for (long i = 0; i < messages; ++i) co_await to.put(i);
+}
+coro<long> sum_up(asyncio::queue<long>& from) {
+    long sum = 0;
+    for (long i = 0; i < messages; ++i) {
+        const long got = co_await from.get();
+        sum += got;
+    }
+    co_return sum;
+}
+
+double queue_of_one() {
+    auto main = []() -> coro<double> {
+        double took = 0;
+        for (int pass = 0; pass < 2; ++pass) {
+            asyncio::queue<long> between(1);
+            const auto from = clock::now();
+            const task<> puts = asyncio::create_task(put_all(between));
+            const long sum = co_await sum_up(between);
+            took = nanoseconds(from, clock::now());
+            co_await puts;
+            check(sum == messages * (messages - 1) / 2, "the sum of the messages");
+        }
+        co_return took / static_cast<double>(messages);
+    };
+    return asyncio::run(main());
+}
+
+coro<> answer_all(asyncio::queue<long>& from, asyncio::queue<long>& to) {
+    for (long i = 0; i < messages / 2; ++i) {
+        const long got = co_await from.get();
+        co_await to.put(got + 1);
+    }
+}
+
+double queue_pingpong() {
+    auto main = []() -> coro<double> {
+        double took = 0;
+        for (int pass = 0; pass < 2; ++pass) {
+            asyncio::queue<long> there(1);
+            asyncio::queue<long> back(1);
+            const task<> answers = asyncio::create_task(answer_all(there, back));
+            long last = 0;
+            const auto from = clock::now();
+            for (long i = 0; i < messages / 2; ++i) {
+                co_await there.put(last);
+                last = co_await back.get();
+            }
+            took = nanoseconds(from, clock::now());
+            co_await answers;
+            check(last == messages / 2, "the last answer");
+        }
+        co_return took / static_cast<double>(messages);
+    };
+    return asyncio::run(main());
+}
+
 coro<> sleep_once(long number, long& woken) {
     co_await asyncio::sleep(time_to_sleep(number));
     ++woken;
@@ -119,6 +177,8 @@ const contender here("tercet", {{"spawn_one", spawn_one},
                                 {"spawn_1M", spawn_1m},
                                 {"call", call},
                                 {"yield", yield},
+                                {"queue", queue_of_one},
+                                {"queue_pingpong", queue_pingpong},
                                 {"sleepers_100k", [] { return sleepers(100'000).bytes_each(); }},
                                 {"sleepers_100k_cpu", [] { return sleepers(100'000).cpu_ms(); }},
                                 {"sleepers_1M", [] { return sleepers(1'000'000).bytes_each(); }},

@@ -16,6 +16,7 @@ inline constexpr long tasks_one_by_one = 1'000'000;
 inline constexpr long batches = 1'000;  // of 1,000 tasks
 inline constexpr long calls = 10'000'000;
 inline constexpr long yields = 1'000'000;  // of each of two tasks
+inline constexpr long messages = 1'000'000;
 
 inline void check(bool is_right, const char* what) {
     if (!is_right) throw std::logic_error(std::string("wrong result: ") + what);

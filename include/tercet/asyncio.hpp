@@ -3,6 +3,7 @@
 #include <tercet/asyncio/as_completed.hpp>
 #include <tercet/asyncio/barrier.hpp>
 #include <tercet/asyncio/bounded_semaphore.hpp>
+#include <tercet/asyncio/call_graph.hpp>
 #include <tercet/asyncio/cancel_on_interrupt.hpp>
 #include <tercet/asyncio/cancel_scope.hpp>
 #include <tercet/asyncio/capacity_limiter.hpp>

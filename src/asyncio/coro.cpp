@@ -29,9 +29,9 @@ void promise_base::end_task() noexcept { task_->loop().ended_task_ = task_; }
 void event_loop::run_one_coroutine(promise_base& promise) noexcept {
     current_task_ = promise.task_;
 #if TERCET_SYMMETRIC_TRANSFER
-    promise.self_.resume();
+    promise.handle().resume();
 #else
-    for (promise_base* next = &promise; next; next = std::exchange(next_coroutine_, nullptr)) next->self_.resume();
+    for (promise_base* next = &promise; next; next = std::exchange(next_coroutine_, nullptr)) next->handle().resume();
 #endif
     current_task_ = nullptr;
     if (ended_task_) std::exchange(ended_task_, nullptr)->finish();

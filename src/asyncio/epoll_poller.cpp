@@ -1,5 +1,6 @@
-// on_ready runs no user code and removes no source but its own, so every event of a batch still has its source when its
-// turn comes.
+// What epoll_wait gives is reported a few sources at a time, and the coroutines that become ready run in between: what
+// they received is in the cache still when they look at it. Events that wait for their turn are forgotten when their
+// source leaves or is watched for something else; what is still true then is given again.
 
 #include "asyncio/epoll_poller.hpp"
 
@@ -7,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <ctime>
@@ -50,7 +52,15 @@ void epoll_poller::add(io_source& source, readiness interest, trigger how) {
         throw std::system_error(errno, std::system_category(), fmt::format("watch descriptor {}", source.descriptor()));
 }
 
+void epoll_poller::forget_events_of(const io_source& source) noexcept {
+    for (int i = next_; i < count_; ++i) {
+        epoll_event& event = events_[static_cast<std::size_t>(i)];
+        if (event.data.ptr == &source) event.data.ptr = nullptr;
+    }
+}
+
 void epoll_poller::modify(io_source& source, readiness interest, trigger how) {
+    forget_events_of(source);
     epoll_event event = event_of(source, interest, how);
     if (::epoll_ctl(descriptor_, EPOLL_CTL_MOD, source.descriptor(), &event) == 0) return;
     // The descriptor was closed and its number given again: what was watched has left by itself.
@@ -59,6 +69,7 @@ void epoll_poller::modify(io_source& source, readiness interest, trigger how) {
 }
 
 void epoll_poller::remove(io_source& source) noexcept {
+    forget_events_of(source);
     epoll_event unused{};
     ::epoll_ctl(descriptor_, EPOLL_CTL_DEL, source.descriptor(), &unused);
 }
@@ -82,12 +93,20 @@ int epoll_poller::wait_for(std::optional<std::chrono::nanoseconds> limit) noexce
 }
 
 int epoll_poller::report(std::optional<std::chrono::nanoseconds> limit) noexcept {
-    const int count = wait_for(limit);
-    for (int i = 0; i < count; ++i) {
-        const epoll_event& event = events_[static_cast<std::size_t>(i)];
-        static_cast<io_source*>(event.data.ptr)->on_ready(readiness_of(event.events));
+    if (next_ == count_) {
+        next_ = 0;
+        count_ = 0;
+        count_ = std::max(wait_for(limit), 0);
     }
-    return count;
+    const int end = std::min(count_, next_ + reported_at_once);
+    int reported = 0;
+    while (next_ < end) {
+        const epoll_event event = events_[static_cast<std::size_t>(next_++)];
+        if (!event.data.ptr) continue;
+        static_cast<io_source*>(event.data.ptr)->on_ready(readiness_of(event.events));
+        ++reported;
+    }
+    return reported;
 }
 
 }  // namespace tercet::asyncio

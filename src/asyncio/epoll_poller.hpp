@@ -27,11 +27,14 @@ public:
     int report(std::optional<std::chrono::nanoseconds> limit) noexcept;
 
 private:
+    void forget_events_of(const io_source& source) noexcept;
     int wait_for(std::optional<std::chrono::nanoseconds> limit) noexcept;
 
     int descriptor_;
     bool has_pwait2_ = true;
     std::array<epoll_event, 256> events_;
+    int next_ = 0;  // of those that are not reported yet
+    int count_ = 0;
 };
 
 }  // namespace tercet::asyncio

@@ -33,6 +33,7 @@ namespace {
 constexpr int budget_of_a_turn = 256;
 constexpr std::uint32_t inbox_references_at_once = 4096;
 constexpr std::size_t most_blocking_threads = 32;
+constexpr std::chrono::nanoseconds most_slack = std::chrono::milliseconds(1);
 
 constinit thread_local event_loop* running_loop = nullptr;
 
@@ -84,7 +85,8 @@ event_loop::event_loop(loop_options options) : inbox_(new tercet::asyncio::inbox
     clock_ = std::move(parts.clock);
     poller_ = std::move(parts.polled);
     const std::chrono::nanoseconds busy_poll = checked_delay(options.busy_poll);
-    if (poller_->backend() != loop_backend::sim) busy_poll_ = busy_poll;
+    is_time_virtual_ = poller_->backend() == loop_backend::sim;
+    if (!is_time_virtual_) busy_poll_ = busy_poll;
     wake_source_ = std::make_unique<wake_source>(inbox_->wake_descriptor());
     callbacks_ = std::make_unique<descriptor_callbacks>(*this, *poller_);
     prepare_for_forks();
@@ -124,7 +126,7 @@ void event_loop::poll() noexcept {
     if (!ready_.empty() || !inbox_->prepare_sleep())
         limit = std::chrono::nanoseconds::zero();
     else if (!timers_.empty())
-        limit = time_until(timers_.next_deadline(), clock_->now());
+        limit = time_until(timers_.next_look(), clock_->now());
     poller_->wait(limit);
     ready_.append(inbox_->take());
     if (!timers_.empty()) timers_.expire(clock_->now());
@@ -198,6 +200,11 @@ void event_loop::close() noexcept {
         file_threads_.reset();
         blocking_threads_.reset();  // calls on them that lead back into the loop were cancelled with the inbox
     }
+}
+
+std::chrono::nanoseconds event_loop::slack_of(std::chrono::nanoseconds delay) const noexcept {
+    if (is_time_virtual_) return {};
+    return std::min(delay / 1024, most_slack);
 }
 
 resolver& event_loop::resolver() {
@@ -283,6 +290,8 @@ void event_loop::call_exception_handler(const std::exception_ptr& error, std::st
     }
     report_unread_error(error, origin);
 }
+
+task_search event_loop::begin_search() noexcept { return task_search(++last_search_, task_search::scope::watched_too); }
 
 void event_loop::borrow_inbox() noexcept {
     if (spare_inbox_references_ == 0) {

@@ -3,10 +3,12 @@
 namespace tercet::asyncio {
 
 bool sleep_awaiter::begin() noexcept {
-    if (delay_ == std::chrono::nanoseconds::zero())
+    const auto delay = deadline().time_since_epoch();  // until here
+    event_loop& here = loop();
+    if (delay == std::chrono::nanoseconds::zero())
         complete();
     else
-        loop().timers().add(*this, loop().time() + delay_);
+        here.timers().add(*this, here.time() + delay, here.slack_of(delay));
     return false;
 }
 

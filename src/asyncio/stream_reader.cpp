@@ -146,6 +146,36 @@ std::size_t read_some_operation::await_resume() const {
     return count_;
 }
 
+bool readable_operation::await_ready() noexcept {
+    is_second_reader_ = stream_->is_being_read();
+    return is_second_reader_ || !stream_->received().empty() || stream_->has_eof() || stream_->has_failed_security();
+}
+
+void readable_operation::await_resume() const {
+    if (is_second_reader_ || was_busy()) stream_->throw_busy();
+    throw_if_cancelled();
+    if (error() != 0) stream_->throw_error("read", error());
+}
+
+std::optional<std::size_t> stream_reader::try_read_some(std::span<char> into) const {
+    stream_socket& from = *stream_;
+    const stream_socket::reading_guard guard(from);
+    receive_buffer& buffered = from.received();
+    if (buffered.empty() && from.has_eof()) return 0;
+    if (buffered.empty()) {
+        if (!from.is_readable()) from.throw_error("read", ECONNABORTED);
+        const ssize_t count = from.security() ? from.fill_secured() : from.receive(into);
+        if (count < 0 && errno == EAGAIN) return std::nullopt;
+        if (count < 0) from.throw_error("read", errno);
+        if (!from.security()) return static_cast<std::size_t>(count);
+    }
+    const std::size_t count = std::min(buffered.size(), into.size());
+    if (count == 0) return from.has_eof() ? std::optional<std::size_t>(0) : std::nullopt;
+    std::memcpy(into.data(), buffered.view().data(), count);
+    buffered.consume(count);
+    return count;
+}
+
 coro<std::string> stream_reader::read(stream_pointer stream, std::size_t count) {
     const stream_socket::reading_guard guard(*stream);
     receive_buffer& buffer = stream->received();

@@ -253,7 +253,7 @@ void task_base::add_done_callback(std::function<void()> callback) {
 void task_base::finish() noexcept {
     error_ = take_result();
     is_cancelled_ = error_ && is_cancellation(error_);
-    std::exchange(root_, nullptr)->self_.destroy();
+    std::exchange(root_, nullptr)->handle().destroy();
     (previous_ ? previous_->next_ : loop_->first_task_) = next_;
     (next_ ? next_->previous_ : loop_->last_task_) = previous_;
     is_done_.store(true, std::memory_order_release);

@@ -85,6 +85,12 @@ bool task_watch::wait::abandon() noexcept {
     return true;
 }
 
+void task_watch::wait::name_awaited(task_search& search) const noexcept {
+    if (!search.includes_watched()) return;
+    for (const listener& each : watch_.listeners_)
+        if (!each.has_ended) search.add(each.task);
+}
+
 void task_watch::wait::expire(timer_node& self) noexcept {
     auto& here = static_cast<wait&>(self);
     here.watch_.waiter_ = nullptr;

@@ -2,6 +2,10 @@
 // root the first child of the earlier. Taking the root out melds its children in pairs from the left, then the pairs
 // from the right: amortised O(log n). Both passes are loops, since a root may have a million children.
 //
+// The slack of a node is that of its tree: how long after its own deadline no deadline in there, with what that has
+// been granted, has passed. Melding keeps it; who leaves from the middle may leave it too small behind, which costs a
+// look.
+//
 // Every node knows the pointer that points at it, so that it can be cut out from anywhere; null means not queued.
 
 #include <tercet/asyncio/timer_queue.hpp>
@@ -17,6 +21,8 @@ timer_node* timer_queue::meld(timer_node* a, timer_node* b) noexcept {
         b = a;
         a = earlier;
     }
+    const auto latest = (b->deadline_ - a->deadline_).count() + static_cast<std::int64_t>(b->slack_);
+    if (latest < static_cast<std::int64_t>(a->slack_)) a->slack_ = static_cast<std::uint32_t>(latest);
     b->sibling_ = a->child_;
     if (b->sibling_) b->sibling_->link_ = &b->sibling_;
     b->link_ = &a->child_;
@@ -51,8 +57,9 @@ void timer_queue::set_root(timer_node* root) noexcept {
     if (root_) root_->link_ = &root_;
 }
 
-void timer_queue::add(timer_node& node, time_point deadline) noexcept {
+void timer_queue::add(timer_node& node, time_point deadline, std::chrono::nanoseconds slack) noexcept {
     node.deadline_ = deadline;
+    node.slack_ = static_cast<std::uint32_t>(slack.count());
     node.sequence_ = next_sequence_++;
     set_root(meld(root_, &node));
 }

@@ -21,6 +21,9 @@
 // closed while one is under way, and the file goes when that is cancelled, at the end of the turn. A listener's port is
 // to be free at once: its requests are cancelled in remove(). A registration lives until its requests have ended.
 //
+// Completions are reported a few at a time, and what becomes ready runs in between, as epoll_poller has it; while there
+// are others in the ring, nothing is submitted.
+//
 // With IORING_SETUP_SINGLE_ISSUER the ring belongs to one thread; when the loop is run on another, that makes a new
 // one.
 
@@ -37,6 +40,7 @@
 #include <array>
 #include <bitset>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -201,7 +205,7 @@ uring_poller::~uring_poller() {
 void uring_poller::take_over() noexcept {
     const bool is_bound = (ring_.flags & IORING_SETUP_SINGLE_ISSUER) != 0;
     if (is_enabled_ && is_bound && owner_ != std::thread::id()) {
-        reap();
+        reap(UINT_MAX);
         ::io_uring_queue_exit(&ring_);
         has_ring_ = false;
         if (!start()) std::terminate();  // it was allowed before
@@ -327,6 +331,7 @@ void uring_poller::queue_requests() noexcept {
 void uring_poller::wait(std::optional<std::chrono::nanoseconds> limit) noexcept {
     if (owner_ != std::this_thread::get_id()) [[unlikely]]
         take_over();
+    if (::io_uring_cq_ready(&ring_) > 0) return reap(1);
     queue_requests();
     if (limit && limit->count() == 0) {
         const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
@@ -344,13 +349,14 @@ void uring_poller::wait(std::optional<std::chrono::nanoseconds> limit) noexcept 
         io_uring_cqe* first = nullptr;
         ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, limit ? &duration : nullptr, nullptr);
     }
-    reap();
+    reap(1);
 }
 
-void uring_poller::reap() noexcept {
-    std::array<io_uring_cqe*, entries> batch;
-    for (unsigned count = entries; count == entries;) {
-        count = ::io_uring_peek_batch_cqe(&ring_, batch.data(), entries);
+/// Goes through so many batches at most.
+void uring_poller::reap(unsigned batches) noexcept {
+    std::array<io_uring_cqe*, reported_at_once> batch;
+    for (unsigned count = reported_at_once; batches > 0 && count == reported_at_once; --batches) {
+        count = ::io_uring_peek_batch_cqe(&ring_, batch.data(), reported_at_once);
         for (unsigned i = 0; i < count; ++i) {
             auto* const done = static_cast<request*>(::io_uring_cqe_get_data(batch[i]));
             if (done) complete(*done, batch[i]->res, batch[i]->flags);

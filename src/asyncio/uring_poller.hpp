@@ -66,7 +66,7 @@ private:
     io_uring_sqe& next_entry() noexcept;
     void begin(request& begun) noexcept;
     void cancel(request& ended) noexcept;
-    void reap() noexcept;
+    void reap(unsigned batches) noexcept;
     void complete(request& done, int result, std::uint32_t flags) noexcept;
     void complete_receive(registration& on, int result, std::uint32_t flags) noexcept;
     ssize_t take(registration& from, std::span<char> into) noexcept;

@@ -1,9 +1,10 @@
-// Magazines, after Bonwick and Adams (2001). Blocks come in multiples of 32 bytes up to 2 KiB. A thread has two lists
-// for each size, of at most a magazine's worth of blocks: it frees to and allocates from one, and changes over to the
-// other when that is full or empty. Only when both are full it leaves one in the depot, where a thread whose lists are
-// both empty finds it. So where one thread allocates what another frees, the lock of the depots is taken once for a
-// magazine. The depots of all sizes share one bound, which holds what a pool of threads has in a full queue of calls;
-// what finds no room goes to operator delete.
+// Magazines, after Bonwick and Adams (2001). Blocks come in multiples of 32 bytes up to 2 KiB, less the word that
+// malloc keeps beside each, so that these two fill what malloc rounds up to. A thread has two lists for each size, of
+// at most a magazine's worth of blocks: it frees to and allocates from one, and changes over to the other when that is
+// full or empty. Only when both are full it leaves one in the depot, where a thread whose lists are both empty finds
+// it. So where one thread allocates what another frees, the lock of the depots is taken once for a magazine. The depots
+// of all sizes share one bound, which holds what a pool of threads has in a full queue of calls; what finds no room
+// goes to operator delete.
 //
 // A thread's lists count down the room that they have left. All begin without any: the first free of a thread takes the
 // slow path, which gives them room and sees to it that they are emptied when the thread ends. The cache itself is
@@ -39,17 +40,21 @@ namespace tercet {
 
 namespace {
 
-constexpr std::size_t step = 32;
-constexpr std::size_t classes = 64;
+constexpr std::size_t classes = block_class::count;
+// glibc keeps free blocks of up to 120 bytes apart and puts them together all at once later, again and again: for a
+// million tasks that costs more than everything else.
+constexpr std::size_t least_of_malloc = 136;
 constexpr std::size_t bytes_of_a_magazine = std::size_t{1} << 15;
 constexpr std::ptrdiff_t most_in_depots = std::ptrdiff_t{1} << 24;
 
 constexpr std::uint32_t blocks_of_a_magazine(std::size_t index) {
-    return static_cast<std::uint32_t>(std::clamp<std::size_t>(bytes_of_a_magazine / ((index + 1) * step), 16, 256));
+    return static_cast<std::uint32_t>(
+        std::clamp<std::size_t>(bytes_of_a_magazine / block_class::bytes(index), 16, 256));
 }
 
 constexpr std::ptrdiff_t size_of_a_magazine(std::size_t index) {
-    return static_cast<std::ptrdiff_t>(blocks_of_a_magazine(index) * (index + 1) * step);
+    return static_cast<std::ptrdiff_t>(blocks_of_a_magazine(index) *
+                                       std::max(block_class::bytes(index), least_of_malloc));
 }
 
 struct freed {
@@ -156,7 +161,7 @@ public:
     if (!magazine && local.was_opened && mine.room != 0) magazine = depots[index].take(size_of_a_magazine(index));
     if (!magazine) {
         if (!local.was_opened) open_cache();
-        return ::operator new((index + 1) * step);
+        return ::operator new(std::max(block_class::bytes(index), least_of_malloc));
     }
     mine.current = magazine->next;
     mine.room = 1;
@@ -165,9 +170,7 @@ public:
 
 }  // namespace
 
-void* allocate_block(std::size_t size) {
-    const std::size_t index = (size - 1) / step;
-    if (index >= classes) return ::operator new(size);
+void* block_class::allocate(std::size_t index) {
     lists& mine = local.of[index];
     if (freed* const block = mine.current) {
         mine.current = block->next;
@@ -178,9 +181,7 @@ void* allocate_block(std::size_t size) {
     return allocate_from_elsewhere(index);
 }
 
-void free_block(void* block, std::size_t size) noexcept {
-    const std::size_t index = (size - 1) / step;
-    if (index >= classes) return ::operator delete(block);
+void block_class::free(void* block, std::size_t index) noexcept {
     lists& mine = local.of[index];
     if (mine.room == 0) return free_without_room(block, index);
     mine.current = ::new (block) freed{mine.current, nullptr};
@@ -189,8 +190,8 @@ void free_block(void* block, std::size_t size) noexcept {
 
 #else
 
-void* allocate_block(std::size_t size) { return ::operator new(size); }
-void free_block(void* block, std::size_t) noexcept { ::operator delete(block); }
+void* block_class::allocate(std::size_t index) { return ::operator new(bytes(index)); }
+void block_class::free(void* block, std::size_t) noexcept { ::operator delete(block); }
 
 #endif
 

@@ -297,6 +297,28 @@ TEST(event_loop, a_reader_that_is_removed_while_it_is_due_is_not_called) {
     run(main());
 }
 
+TEST(event_loop, of_many_descriptors_that_are_ready_at_once_those_that_are_removed_meanwhile_are_not_called) {
+    constexpr std::size_t count = 40;
+    auto main = []() -> coro<> {
+        event_loop& loop = get_running_loop();
+        std::vector<std::unique_ptr<socket_pair>> all;
+        for (std::size_t i = 0; i < count; ++i) all.push_back(std::make_unique<socket_pair>());
+        int calls = 0;
+        const auto remove_all = [&] {
+            ++calls;
+            for (const auto& each : all) loop.remove_reader(each->ends[0]);
+        };
+        for (const auto& each : all) {
+            EXPECT_EQ(::write(each->ends[1], "x", 1), 1);
+            loop.add_reader(each->ends[0], remove_all);
+        }
+        while (calls == 0) co_await sleep(0s);
+        for (int turn = 0; turn < 10; ++turn) co_await sleep(0s);
+        EXPECT_EQ(calls, 1);
+    };
+    run(main());
+}
+
 TEST(event_loop, a_descriptor_number_that_is_used_again_can_be_watched_again) {
     auto main = []() -> coro<> {
         event_loop& loop = get_running_loop();

@@ -25,9 +25,9 @@ using every_leaf =
                    get_leaf<by_priority>, next_leaf, put_leaf<queue>, put_leaf<lifo_queue>, put_leaf<by_priority>,
                    join_leaf, thread_get_leaf, thread_next_leaf, thread_put_leaf, task_leaf, wait_leaf,
                    as_completed_leaf, timeout_leaf, task_group_leaf, start_leaf, gather_leaf, future_leaf,
-                   joined_future_leaf, read_leaf, read_some_leaf, drain_leaf, wait_closed_leaf, server_closed_leaf,
-                   signal_leaf, subprocess_leaf, descriptor_leaf, receive_from_leaf, receive_into_leaf,
-                   send_datagram_leaf, blocking_leaf>;
+                   joined_future_leaf, read_leaf, readable_leaf, read_some_leaf, drain_leaf, wait_closed_leaf,
+                   server_closed_leaf, signal_leaf, subprocess_leaf, descriptor_leaf, receive_from_leaf,
+                   receive_into_leaf, send_datagram_leaf, blocking_leaf>;
 TYPED_TEST_SUITE(every_wait, every_leaf);
 
 coro<> wait_and_note(leaf& waited, bool& is_delivered, bool& next_wait_threw) {

@@ -70,6 +70,19 @@ struct read_leaf : stream_leaf {
     }
 };
 
+struct readable_leaf : read_leaf {
+    coro<> wait() override {
+        std::array<char, 10> data{};
+        co_await stream_reader(stream).readable();  // which is at once the first time
+        auto count = stream_reader(stream).try_read_some(data);
+        while (!count) {
+            co_await stream_reader(stream).readable();
+            count = stream_reader(stream).try_read_some(data);
+        }
+        EXPECT_EQ(std::string(data.data(), *count), "hello");
+    }
+};
+
 struct read_some_leaf : read_leaf {
     coro<> wait() override {
         std::array<char, 10> data{};

@@ -42,6 +42,52 @@ TEST(timer_queue, equal_deadlines_expire_in_the_order_of_adding) {
     EXPECT_TRUE(timers.empty());
 }
 
+TEST(timer_queue, is_looked_into_once_for_all_whose_slack_allows_it) {
+    std::vector<int> fired;
+    timer_queue timers;
+    note first(1, fired);
+    note second(2, fired);
+    note exact(3, fired);
+    timers.add(first, start + 1000us, 100us);
+    EXPECT_EQ(timers.next_look(), start + 1100us);
+    timers.add(second, start + 1010us, 20us);
+    EXPECT_EQ(timers.next_look(), start + 1030us);
+    timers.add(exact, start + 1020us);
+    EXPECT_EQ(timers.next_look(), start + 1020us);
+    EXPECT_EQ(timers.next_deadline(), start + 1000us);
+    timers.expire(timers.next_look());
+    EXPECT_EQ(fired, (std::vector{1, 2, 3}));
+}
+
+TEST(timer_queue, no_timer_is_looked_at_too_late_or_before_the_first_deadline) {
+    std::vector<int> fired;
+    std::mt19937 random(5);
+    timer_queue timers;
+    struct bounded {
+        std::unique_ptr<note> timer;
+        timer_node::time_point deadline;
+        timer_node::time_point latest;
+    };
+    std::vector<bounded> queued;
+    for (int i = 0; i < 500; ++i) {
+        const auto deadline = start + std::chrono::microseconds(random() % 1000);
+        const auto slack = std::chrono::microseconds(random() % 50);
+        queued.push_back({std::make_unique<note>(i, fired), deadline, deadline + slack});
+        timers.add(*queued.back().timer, deadline, slack);
+    }
+    for (int i = 0; i < 100; ++i) {
+        const std::size_t place = random() % queued.size();
+        timers.cancel(*queued[place].timer);
+        queued.erase(queued.begin() + static_cast<std::ptrdiff_t>(place));
+    }
+    while (!timers.empty()) {
+        const auto look = timers.next_look();
+        EXPECT_GE(look, timers.next_deadline());
+        for (const bounded& each : queued) EXPECT_TRUE(!each.timer->is_queued() || look <= each.latest);
+        timers.expire(look);
+    }
+}
+
 TEST(timer_queue, only_what_is_due_expires) {
     std::vector<int> fired;
     timer_queue timers;

@@ -43,9 +43,11 @@ public:
     /// is complete pass, also when they have not run since.
     void abort() noexcept;
 
+    /// How many tasks pass together.
     std::size_t parties() const noexcept { return parties_; }
     /// How many tasks wait now for others to come.
     std::size_t n_waiting() const noexcept { return waiting_; }
+    /// Whether waits throw, since `abort`.
     bool broken() const noexcept { return is_broken_; }
 
 private:

@@ -141,6 +141,7 @@ public:
         return item;
     }
 
+    /// How many items are there; those of puts that wait are not counted.
     std::size_t qsize() const noexcept { return store_.size(); }
     bool empty() const noexcept { return qsize() == 0; }
     bool full() const noexcept { return qsize() >= maxsize(); }

@@ -6,9 +6,11 @@
 
 namespace tercet::asyncio {
 
-/// A semaphore that never has more permits than at first: a release too many is a mistake, and is told.
+/// A semaphore that never has more permits than at first: a release too many is a mistake, and is told. For the tasks
+/// of one loop; the methods of `semaphore`, with what they throw and mean to a cancellation, but for `release`.
 class bounded_semaphore : private semaphore {
 public:
+    /// `permits` may be acquired before anyone waits, and there are never more.
     explicit bounded_semaphore(std::size_t permits) noexcept : semaphore(permits), most_(permits) {}
 
     using semaphore::acquire;

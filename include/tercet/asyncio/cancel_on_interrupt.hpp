@@ -15,7 +15,7 @@ public:
     keyboard_interrupt();
 };
 
-/// While it lives, the first SIGINT cancels the task that made it.
+/// While it lives, the first SIGINT cancels the task that made it. The loop's thread.
 class interrupt_watch {
 public:
     /// Throws `invalid_state_error` outside a task, and `std::system_error`.
@@ -24,6 +24,7 @@ public:
     interrupt_watch& operator=(const interrupt_watch&) = delete;
     ~interrupt_watch();
 
+    /// SIGINT has come, and the task was cancelled by it.
     bool has_come() const noexcept;
 
 private:

@@ -4,6 +4,7 @@ namespace tercet::asyncio {
 
 class task_base;
 
+/// See `cancel_scope`.
 struct cancel_scope_options {
     /// Cancellations from outside wait until the scope ends: for clean-up. `shield` is the form with a time limit.
     bool shield = false;
@@ -20,11 +21,14 @@ public:
     cancel_scope& operator=(const cancel_scope&) = delete;
     ~cancel_scope();
 
+    /// From now on every wait inside the scope throws. May be called again, which changes nothing.
     void cancel() noexcept;
+    /// `cancel` was called, whether or not a wait has noticed.
     bool cancel_called() const noexcept { return is_cancelled_; }
 
     /// Begins or ends the shield; a cancellation that it held off arrives at once.
     void set_shield(bool is_shielded) noexcept;
+    /// Whether cancellations from outside wait.
     bool shield() const noexcept { return is_shielded_; }
 
     /// Whether the code around the scope is cancelled as well.

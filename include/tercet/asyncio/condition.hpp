@@ -10,8 +10,8 @@
 
 namespace tercet::asyncio {
 
-/// Tasks that hold a lock wait here until another one that holds it notifies them, first come, first served. Brings a
-/// `lock` of its own, or works with one that outlives it.
+/// Tasks of one loop that hold a lock wait here until another one that holds it notifies them, first come, first
+/// served. Brings a `lock` of its own, or works with one that outlives it.
 ///
 ///     const auto guard = co_await changed.scoped();
 ///     while (items.empty()) co_await changed.wait();
@@ -39,7 +39,7 @@ public:
     condition(const condition&) = delete;
     condition& operator=(const condition&) = delete;
 
-    // The lock's own methods.
+    // The lock's own methods: what they throw, and mean to a cancellation, stands there.
 
     [[nodiscard]] lock::acquire_awaiter acquire() noexcept { return lock_->acquire(); }
     [[nodiscard]] lock::guard_awaiter scoped() noexcept { return lock_->scoped(); }
@@ -54,7 +54,7 @@ public:
     [[nodiscard]] wait_awaiter wait() noexcept { return wait_awaiter(*this); }
 
     /// Waits until `predicate()`, which is called with the lock held, is true. Name a predicate with captures before
-    /// the expression that awaits. Throws as `wait`, and what `predicate` throws.
+    /// the expression that awaits. Throws as `wait`, and what `predicate` throws. Cancel safety: as `wait`.
     template <class Predicate>
     [[nodiscard]] coro<> wait_for(Predicate predicate) {
         while (!predicate()) co_await wait();
@@ -63,6 +63,7 @@ public:
     /// Lets up to `count` of those who wait go on, the longest first, as soon as they have the lock. Throws
     /// `invalid_state_error` when the running task does not hold the lock.
     void notify(std::size_t count = 1);
+    /// The same for all who wait now.
     void notify_all();
 
 private:

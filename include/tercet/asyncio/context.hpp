@@ -71,6 +71,7 @@ public:
     context_variable(const context_variable&) = delete;
     context_variable& operator=(const context_variable&) = delete;
 
+    /// As it was given, for error texts.
     const std::string& name() const noexcept { return name_; }
 
 protected:
@@ -105,6 +106,7 @@ public:
 
     /// Until it is set, `get` throws.
     explicit context_var(std::string name) : context_variable(std::move(name)) {}
+    /// Until it is set, `get` returns `default_value`.
     context_var(std::string name, T default_value)
         : context_variable(std::move(name)), default_(std::move(default_value)) {}
 

@@ -61,7 +61,7 @@ public:
         template <class Promise>
         std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> ended) const noexcept {
             promise_base& promise = ended.promise();
-            if (promise.awaiter_) return promise.awaiter_->self_;
+            if (promise.awaiter_) return promise.awaiter_->handle();
             promise.end_task();
             return std::noop_coroutine();
         }
@@ -126,18 +126,22 @@ public:
         return loop_future_awaiter<shared_future<U>>(std::move(awaited));
     }
 
+    /// The coroutine that stands in a ready queue as `node`; null: something else does.
+    static promise_base* of(ready_node& node) noexcept {
+        return node.go == &resume ? static_cast<promise_base*>(&node) : nullptr;
+    }
     /// The task in which the coroutine runs; null before it is awaited or made a task.
     task_base* task() const noexcept { return task_; }
     /// Who awaits this coroutine; null for the outermost of a task.
     promise_base* awaiter() const noexcept { return awaiter_; }
     /// The line of the await at which the coroutine stands, or stood last.
     const std::source_location& where() const noexcept { return where_; }
-    std::coroutine_handle<> handle() const noexcept { return self_; }
+    /// A promise stands at the same place in the frame of every coroutine, and this at its beginning.
+    std::coroutine_handle<> handle() noexcept { return std::coroutine_handle<promise_base>::from_promise(*this); }
 
 protected:
     promise_base() noexcept : ready_node(&resume) {}
     ~promise_base() = default;
-    void set_handle(std::coroutine_handle<> self) noexcept { self_ = self; }
 
 private:
     template <class T>
@@ -151,7 +155,6 @@ private:
     /// The outermost coroutine of a task has ended.
     void end_task() noexcept;
 
-    std::coroutine_handle<> self_;
     promise_base* awaiter_ = nullptr;
     task_base* task_ = nullptr;
     std::source_location where_;
@@ -259,9 +262,9 @@ private:
 
 template <class T>
 coro<T> coro_promise<T>::get_return_object() noexcept {
-    const auto self = std::coroutine_handle<coro_promise>::from_promise(*this);
-    this->set_handle(self);
-    return coro<T>(self);
+    static_assert(alignof(coro_promise) <= alignof(std::max_align_t),
+                  "a coroutine's frame is aligned as malloc does it: return a pointer to what needs more");
+    return coro<T>(std::coroutine_handle<coro_promise>::from_promise(*this));
 }
 
 }  // namespace tercet::asyncio

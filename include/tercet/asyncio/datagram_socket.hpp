@@ -29,12 +29,13 @@ struct received_datagram {
     socket_address from = {};
 };
 
+/// How a datagram socket is opened.
 struct datagram_options {
-    bool reuse_address = false;
+    bool reuse_address = false;      ///< SO_REUSEADDR: another socket may have the address
     bool reuse_port = false;         ///< several sockets on one port, the kernel spreads the messages
     bool broadcast = false;          ///< sending to broadcast addresses is allowed
     std::size_t receive_buffer = 0;  ///< bytes, of the kernel's queue; 0: as the system has it
-    std::size_t send_buffer = 0;
+    std::size_t send_buffer = 0;     ///< the same for what is sent
 };
 
 /// Sends and receives messages, by UDP or between Unix sockets: each arrives whole, or not at all. The only queue is
@@ -105,6 +106,7 @@ public:
     /// The same to the peer of a connected socket.
     [[nodiscard]] send_awaiter send(std::string_view data) const { return {state_, data, {}}; }
 
+    /// Where it receives; unknown, that is empty, once it is closed.
     socket_address local_address() const;
     /// Empty when the socket is not connected.
     socket_address peer_address() const;
@@ -126,7 +128,7 @@ datagram_socket open_datagram(const socket_address& local, const socket_address&
 /// open.
 coro<datagram_socket> bind_datagram(std::string host, std::uint16_t port, datagram_options options = {});
 
-/// UDP to `host` and `port` and back. Throws the same.
+/// UDP to `host` and `port` and back. Throws the same. Cancel safety: the same.
 coro<datagram_socket> connect_datagram(std::string host, std::uint16_t port, datagram_options options = {});
 
 }  // namespace tercet::asyncio

@@ -10,7 +10,7 @@
 
 namespace tercet::asyncio {
 
-/// The environment variables of a child process.
+/// The environment variables of a child process. A value: any thread, each object by one at a time.
 class environment {
 public:
     environment() = default;
@@ -19,8 +19,10 @@ public:
     /// A copy of what this process has now.
     static environment current();
 
-    /// Throws `std::invalid_argument` for an empty name, one with "=", and for texts with a zero byte.
+    /// Gives the variable a value, its first or another. Throws `std::invalid_argument` for an empty name, one with
+    /// "=", and for texts with a zero byte.
     environment& set(std::string_view name, std::string_view value);
+    /// Takes the variable away, if it is there.
     environment& unset(std::string_view name);
 
     /// "NAME=value" each.

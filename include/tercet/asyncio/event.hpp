@@ -21,6 +21,7 @@ public:
         event& owner_;
     };
 
+    /// Whether a wait would return at once.
     bool is_set() const noexcept { return is_set_; }
 
     /// Sets the flag; all who wait go on, even if it is cleared before their turn comes.
@@ -28,6 +29,7 @@ public:
         is_set_ = true;
         waiters_.wake_all();
     }
+    /// Takes the flag back: who comes from now on waits.
     void clear() noexcept { is_set_ = false; }
 
     /// Waits until the flag is set. Throws `cancelled_error`. Cancel safety: nothing to lose.

@@ -31,6 +31,7 @@ class ready_shuffler;
 class resolver;
 class signal_callbacks;
 class task_base;
+class task_search;
 
 /// A relative time as the loop counts it. Throws `std::invalid_argument` when it is negative or not a number; one too
 /// long for the clock becomes the longest.
@@ -138,6 +139,8 @@ public:
 
     void schedule(ready_node& node) noexcept { ready_.push(node); }
     timer_queue& timers() noexcept { return timers_; }
+    /// How much later a sleep of `delay` may end, so that the loop wakes once for many: a thousandth, at most 1 ms.
+    std::chrono::nanoseconds slack_of(std::chrono::nanoseconds delay) const noexcept;
     tercet::asyncio::inbox& inbox() noexcept { return *inbox_; }
     tercet::asyncio::resolver& resolver();
     /// The threads of `to_thread`.
@@ -168,6 +171,10 @@ public:
     task_base* current_task() const noexcept { return current_task_; }
     /// Every task that is not done, oldest first: follow `task_base::next_task`.
     task_base* first_task() const noexcept { return first_task_; }
+    /// What is ready, oldest first: follow `ready_node::next`.
+    ready_node* first_ready() const noexcept { return ready_.first(); }
+    /// A search through tasks and what they await; the one before has ended.
+    task_search begin_search() noexcept;
 
 private:
     friend class promise_base;
@@ -219,6 +226,7 @@ private:
     std::unique_ptr<loop_clock> clock_;
     std::unique_ptr<poller> poller_;
     std::chrono::nanoseconds busy_poll_{0};
+    bool is_time_virtual_ = false;
     std::unique_ptr<wake_source> wake_source_;
     std::unique_ptr<descriptor_callbacks> callbacks_;
     std::unique_ptr<signal_callbacks> signal_callbacks_;

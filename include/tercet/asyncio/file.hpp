@@ -23,6 +23,7 @@ enum class open_mode : std::uint8_t {
     update,      ///< "r+": it must be there; reads and writes
 };
 
+/// What an offset counts from; `end`: the end of the file.
 enum class seek_from : std::uint8_t { begin, position, end };
 
 /// A file, read and written without blocking the loop: a few threads of the loop make the calls, since the kernel has
@@ -78,6 +79,7 @@ public:
     /// way. Dropping the file closes it as well, on the loop's thread and in silence. Cancel safety: it is closed
     /// unless it throws.
     [[nodiscard]] coro<> close() const { return close(state_); }
+    /// False after `close`.
     bool is_open() const noexcept;
 
 private:

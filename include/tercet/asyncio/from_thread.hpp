@@ -33,7 +33,7 @@ private:
 
 /// Calls `fn(args...)` on the thread of `loop`, between its tasks, and blocks until it returns. Throws what `fn`
 /// throws, `cancelled_error` when the loop ends before, and `invalid_state_error` when it has ended or runs on this
-/// thread. Any other thread, as long as the loop exists.
+/// thread. Any other thread, as long as the loop exists. A thread that waits here cannot be cancelled.
 template <class Fn, class... Args>
     requires std::is_invocable_v<Fn, Args...> call_result_t<Fn, Args...> run_sync(event_loop& loop, Fn fn,
                                                                                   Args... args) {

@@ -14,6 +14,7 @@
 
 namespace tercet::asyncio {
 
+/// The type of `return_exceptions`.
 struct return_exceptions_t {
     explicit return_exceptions_t() = default;
 };
@@ -67,6 +68,7 @@ coro<std::tuple<gathered<Ts>...>> gather(coro<Ts>... calls) {
     co_return std::apply([](task<Ts>&... done) { return std::tuple<gathered<Ts>...>(take_value(done)...); }, tasks);
 }
 
+/// The same for any number of one type.
 template <class T>
 coro<std::vector<T>> gather(std::vector<coro<T>> calls) {
     task_join join(calls.size(), task_join::policy::first_error_cancels);
@@ -79,6 +81,7 @@ coro<std::vector<T>> gather(std::vector<coro<T>> calls) {
     co_return results;
 }
 
+/// The same for those without results.
 inline coro<void> gather(std::vector<coro<void>> calls) {
     task_join join(calls.size(), task_join::policy::first_error_cancels);
     const std::vector<task<void>> tasks = start_all(join, calls);
@@ -97,6 +100,7 @@ coro<std::tuple<outcome<Ts>...>> gather(return_exceptions_t, coro<Ts>... calls) 
     co_return std::apply([](task<Ts>&... done) { return std::tuple<outcome<Ts>...>(take_outcome(done)...); }, tasks);
 }
 
+/// The same for any number of one type.
 template <class T>
 coro<std::vector<outcome<T>>> gather(return_exceptions_t, std::vector<coro<T>> calls) {
     task_join join(calls.size(), task_join::policy::all_run);

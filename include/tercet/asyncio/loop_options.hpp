@@ -16,7 +16,7 @@ enum class loop_backend : std::uint8_t {
 /// "epoll", "io_uring", "sim"
 const char* to_string(loop_backend backend) noexcept;
 
-/// Trivially copyable, as every struct of options that stands in an awaited call must be.
+/// How a loop is made. Trivially copyable, as every struct of options that stands in an awaited call must be.
 struct loop_options {
     loop_backend backend = loop_backend::automatic;
     /// Of the order in which what is ready at the same time runs: each seed gives another, always the same. 0: first

@@ -170,6 +170,7 @@ public:
     void close() noexcept {
         if (const auto closed = std::exchange(end_, 0)) core_->close_sender(closed);
     }
+    /// After `close`.
     bool is_closed() const noexcept { return end_ == 0; }
 
 private:

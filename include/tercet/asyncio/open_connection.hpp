@@ -19,6 +19,7 @@ struct connection {
     stream_writer writer;
 };
 
+/// How to connect.
 struct connection_options {
     std::size_t limit = stream_socket::default_limit;  ///< bytes, for `read_until` and `read_line`
     /// How long one address of a name may keep silent before the next is tried beside it (RFC 8305);

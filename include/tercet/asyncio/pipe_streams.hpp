@@ -8,6 +8,7 @@
 
 namespace tercet::asyncio {
 
+/// How a pipe is read.
 struct pipe_options {
     std::size_t limit = stream_socket::default_limit;  ///< bytes, for `read_until` and `read_line`
 };
@@ -20,10 +21,10 @@ struct pipe_options {
 stream_reader connect_read_pipe(int descriptor, pipe_options options = {});
 
 /// Writes to one, the same way. `write_eof` closes it. When nobody reads any more, `drain` and `wait_closed` say so
-/// ("write pipe 7: Broken pipe"); there is no SIGPIPE.
+/// ("write pipe 7: Broken pipe"); there is no SIGPIPE. Throws the same.
 stream_writer connect_write_pipe(int descriptor, pipe_options options = {});
 
-/// Reads from the standard input, of which this makes a descriptor of its own.
+/// Reads from the standard input, of which this makes a descriptor of its own. Throws as `connect_read_pipe`.
 stream_reader open_standard_input(pipe_options options = {});
 
 }  // namespace tercet::asyncio

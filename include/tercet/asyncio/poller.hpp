@@ -62,8 +62,8 @@ public:
     /// Stops; a descriptor that was closed before is no error.
     virtual void remove(io_source& source) noexcept = 0;
 
-    /// Waits until a source is ready, at most `limit` (none: for ever, zero: looks once), and calls `on_ready` of those
-    /// that are.
+    /// Waits until a source is ready, at most `limit` (none: for ever, zero: looks once), and calls `on_ready` of some
+    /// that are; of others in the next calls, which do not wait then.
     virtual void wait(std::optional<std::chrono::nanoseconds> limit) noexcept = 0;
 
     virtual loop_backend backend() const noexcept = 0;
@@ -72,6 +72,9 @@ public:
     void owe_answers(int more) noexcept { owed_answers_ += more; }
 
 protected:
+    /// Few enough that what is received for all of them stays in the cache until it is looked at.
+    static constexpr int reported_at_once = 8;
+
     /// What the poller knows about a source; null at first.
     static void*& place_of(io_source& source) noexcept { return source.place_; }
     int owed_answers() const noexcept { return owed_answers_; }

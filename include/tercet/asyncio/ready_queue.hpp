@@ -20,6 +20,8 @@ struct ready_node {
 class ready_queue {
 public:
     bool empty() const noexcept { return head_ == nullptr; }
+    /// The oldest; null when empty.
+    ready_node* first() const noexcept { return head_; }
 
     void push(ready_node& node) noexcept {
         node.next = nullptr;

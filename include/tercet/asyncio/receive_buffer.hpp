@@ -17,7 +17,9 @@ public:
     std::string_view view() const noexcept { return {storage_.get() + begin_, size()}; }
 
     /// Room behind the bytes, a few KiB at least; more after rooms that were filled, less after some that were not.
+    /// Throws `std::bad_alloc`, which changes nothing.
     std::span<char> prepare();
+    /// `count` bytes were put into that room.
     void commit(std::size_t count) noexcept;
     /// Drops `count` bytes from the front.
     void consume(std::size_t count) noexcept;

@@ -4,15 +4,13 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 namespace tercet::asyncio {
 
 /// Room for what a coroutine gives: nothing yet, a value, or an error. A reference is kept as a pointer.
 template <class T>
 class result_slot {
-    using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*,
-                                      std::conditional_t<std::is_void_v<T>, std::monostate, T>>;
+    using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>;
 
 public:
     result_slot() noexcept {}  // NOLINT(modernize-use-equals-default): a union member has no default
@@ -54,15 +52,15 @@ public:
     std::add_lvalue_reference_t<T> value() noexcept {
         if constexpr (std::is_reference_v<T>)
             return *value_;
-        else if constexpr (!std::is_void_v<T>)
+        else
             return value_;
     }
 
     /// The value, moved out; it must be there.
-    T take() noexcept(std::is_void_v<T> || std::is_reference_v<T> || std::is_nothrow_move_constructible_v<T>) {
+    T take() noexcept(std::is_reference_v<T> || std::is_nothrow_move_constructible_v<T>) {
         if constexpr (std::is_reference_v<T>)
             return static_cast<T>(*value_);
-        else if constexpr (!std::is_void_v<T>)
+        else
             return std::move(value_);
     }
 
@@ -73,6 +71,23 @@ private:
         std::exception_ptr error_;
     };
     content content_ = content::nothing;
+};
+
+/// Without a value there is an error, or none.
+template <>
+class result_slot<void> {
+public:
+    void emplace() noexcept {}
+    void fail(std::exception_ptr error) noexcept { error_ = std::move(error); }
+    std::exception_ptr error() const noexcept { return error_; }
+    void throw_if_failed() const {
+        if (error_) std::rethrow_exception(error_);
+    }
+    void value() const noexcept {}
+    void take() const noexcept {}
+
+private:
+    std::exception_ptr error_;
 };
 
 }  // namespace tercet::asyncio

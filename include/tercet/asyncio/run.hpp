@@ -21,7 +21,8 @@ coro<T> interruptible_if(bool is_asked_for, coro<T> main) {
 
 /// Runs `main` on a new event loop on this thread and returns its result. Tasks that are left when it ends are
 /// cancelled and awaited, their errors reported. Throws what `main` threw, `invalid_state_error` inside a running loop,
-/// and `keyboard_interrupt` when SIGINT has ended `main` and `options.handle_interrupt` is set.
+/// `std::system_error` when there are no descriptors left, and `keyboard_interrupt` when SIGINT has ended `main` and
+/// `options.handle_interrupt` is set. Any thread.
 template <class T>
 T run(coro<T> main, loop_options options = {}, std::source_location where = std::source_location::current()) {
     require_no_running_loop("run");

@@ -8,6 +8,7 @@
 
 namespace tercet::asyncio {
 
+/// See `run_per_core`.
 struct per_core_options {
     std::size_t cores = 0;  ///< how many loops; 0: one for each core that the process may use
     bool pin = false;       ///< each thread to a core of its own; fewer cores than loops: in turn

@@ -38,6 +38,7 @@ public:
     /// Cancels the tasks that are left and awaits them, as the end of `run` does.
     void close() noexcept { loop_.close(); }
 
+    /// The loop, which lives as long as the runner.
     event_loop& get_loop() noexcept { return loop_; }
 
 private:

@@ -22,6 +22,7 @@ namespace tercet::asyncio {
 
 class server_state;
 
+/// How a server listens.
 struct server_options {
     int backlog = 1024;       ///< connections that wait to be accepted
     bool reuse_port = false;  ///< several loops or processes may listen on the port, the kernel spreads the connections
@@ -34,7 +35,7 @@ struct server_options {
 };
 
 /// Accepts connections and runs the handler for each, as a task of its own. Dropping it stops accepting; handlers that
-/// run go on.
+/// run go on. The loop's thread.
 class server {
 public:
     class closed_awaiter final : public wait_list::waiter {
@@ -63,6 +64,7 @@ public:
     /// Stops accepting, at once: the port is free when this returns, and the file of a Unix socket gone, unless another
     /// has taken its place. Connections go on.
     void close() noexcept;
+    /// After `close`.
     bool is_closed() const noexcept;
     /// Waits until the server is closed and every handler has ended. Throws `cancelled_error`. Cancel safety: nothing
     /// to lose.
@@ -82,6 +84,7 @@ private:
     std::shared_ptr<server_state> state_;
 };
 
+/// A handler of connections, whatever its type.
 using connection_handler = std::function<coro<>(stream_reader, stream_writer)>;
 
 /// `start_server` for a handler without its type.
@@ -102,7 +105,8 @@ connection_handler make_connection_handler(Handler handler) {
 /// Listens by TCP on `host`, a name, a numeric address, or empty for every interface, and on `port`, 0 for one that is
 /// free. Each connection runs `handler(reader, writer)` as a task, with a copy of `handler` that lives as long; an
 /// error of it goes to the loop's exception handler. When the process has no descriptors left, accepting pauses and
-/// recovers. Throws `std::system_error`: "listen 127.0.0.1:80: Permission denied".
+/// recovers. Throws `std::system_error`: "listen 127.0.0.1:80: Permission denied", and `cancelled_error`. Cancel
+/// safety: nothing stays open.
 template <class Handler>
     requires std::same_as<std::invoke_result_t<Handler&, stream_reader, stream_writer>, coro<>> coro<server>
     start_server(Handler handler, std::string host, std::uint16_t port, server_options options = {}) {
@@ -111,7 +115,7 @@ template <class Handler>
 
 /// The same on a Unix socket at `path`; behind a null character, an abstract one. A socket file there on which nobody
 /// listens any more is replaced. Throws `std::system_error`: "listen /run/echo.socket: Address already in use", and
-/// `std::invalid_argument` as `socket_address::from_path`.
+/// `std::invalid_argument` as `socket_address::from_path`. Cancel safety: the same.
 template <class Handler>
     requires std::same_as<std::invoke_result_t<Handler&, stream_reader, stream_writer>, coro<>> coro<server>
     start_unix_server(Handler handler, std::string path, server_options options = {}) {

@@ -56,11 +56,13 @@ public:
 
     /// Of links that have none of their own. At first nothing takes time.
     void set_links(const link& how) const;
+    /// Of the link between hosts `a` and `b`.
     void set_link(std::string_view a, std::string_view b, const link& how) const;
 
     /// Nothing gets through until `heal`: data and connections wait. A connection that cannot be made fails with
     /// `ETIMEDOUT` after 127 s.
     void partition(std::string_view a, std::string_view b) const;
+    /// Ends a partition: what waited gets through, after the delay of the link.
     void heal(std::string_view a, std::string_view b) const;
 
     /// Breaks every connection: both ends see a reset. Returns how many there were.

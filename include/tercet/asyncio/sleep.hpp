@@ -11,20 +11,18 @@ namespace tercet::asyncio {
 /// See `sleep`.
 class sleep_awaiter final : public suspension, private timer_node {
 public:
-    explicit sleep_awaiter(std::chrono::nanoseconds delay) noexcept : timer_node(&wake), delay_(delay) {}
+    explicit sleep_awaiter(std::chrono::nanoseconds delay) noexcept : timer_node(&wake, time_point(delay)) {}
     void await_resume() const { throw_if_cancelled(); }
 
 private:
     bool begin() noexcept override;
     bool abandon() noexcept override;
     static void wake(timer_node& self) noexcept { static_cast<sleep_awaiter&>(self).complete(); }
-
-    std::chrono::nanoseconds delay_;
 };
 
-/// Lets the task sleep for `delay`, not less; `sleep(0s)` lets every task that is ready run once. Throws
-/// `cancelled_error`, and `std::invalid_argument` when the delay is negative or not a number. Cancel safety: nothing to
-/// lose.
+/// Lets the task sleep for `delay`, not less, and up to a thousandth of it, at most 1 ms, more: so that the loop wakes
+/// once for many sleepers. `sleep(0s)` lets every task that is ready run once. Throws `cancelled_error`, and
+/// `std::invalid_argument` when the delay is negative or not a number. Cancel safety: nothing to lose.
 template <class Rep, class Period>
 [[nodiscard]] sleep_awaiter sleep(std::chrono::duration<Rep, Period> delay) {
     return sleep_awaiter(checked_delay(delay));

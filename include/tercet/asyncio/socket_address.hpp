@@ -9,7 +9,7 @@
 
 namespace tercet::asyncio {
 
-/// An Internet address with its port, or the path of a Unix socket.
+/// An Internet address with its port, or the path of a Unix socket. A value: any thread, each object by one at a time.
 class socket_address {
 public:
     socket_address() noexcept = default;
@@ -22,8 +22,10 @@ public:
     static socket_address from_path(std::string_view path);
     /// What `getsockname` and `getpeername` say; an empty address when they fail.
     static socket_address local_of(int descriptor) noexcept;
+    /// The same for the other end.
     static socket_address peer_of(int descriptor) noexcept;
 
+    /// AF_INET, AF_INET6, AF_UNIX; 0 when it is empty.
     int family() const noexcept { return storage_.ss_family; }
     bool is_unix() const noexcept { return family() == AF_UNIX; }
     /// "127.0.0.1"; "?" for anything but an Internet address.

@@ -11,7 +11,9 @@ class incomplete_read_error : public std::runtime_error {
 public:
     /// `expected` is zero when it was a separator that did not come.
     incomplete_read_error(std::string partial, std::size_t expected);
+    /// The bytes that had come; they are not in the stream any more.
     const std::string& partial() const noexcept { return partial_; }
+    /// How many bytes were asked for.
     std::size_t expected() const noexcept { return expected_; }
 
 private:

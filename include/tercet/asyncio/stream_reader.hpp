@@ -7,6 +7,7 @@
 #include <tercet/asyncio/watched_socket.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,11 +48,25 @@ private:
     bool is_second_reader_ = false;
 };
 
+/// Waits until a read would find something, and takes nothing.
+class readable_operation final : public io_operation {
+public:
+    explicit readable_operation(stream_pointer stream) noexcept
+        : io_operation(*stream, watched_socket::direction::reading), stream_(std::move(stream)) {}
+    bool await_ready() noexcept;
+    void await_resume() const;
+
+private:
+    bool attempt() noexcept override { return true; }
+    stream_pointer stream_;
+    bool is_second_reader_ = false;
+};
+
 /// The receiving side of a connection. One coroutine reads at a time: another throws `invalid_state_error`.
 ///
 /// Every read throws `std::system_error` when the connection fails ("read 127.0.0.1:80: Connection reset by peer"),
 /// also when it is closed here meanwhile (`ECONNABORTED`), and `cancelled_error`. Cancel safety: what has arrived stays
-/// in the stream for the next read.
+/// in the stream for the next read. The loop's thread.
 class stream_reader {
 public:
     explicit stream_reader(stream_pointer stream) noexcept : stream_(std::move(stream)) {}
@@ -62,6 +77,13 @@ public:
     [[nodiscard]] coro<std::string> read() const { return read_to_end(stream_); }
     /// The same as `read(count)` without a copy; 0 at the end of the stream. `into` must not be empty and must stay.
     [[nodiscard]] read_some_operation read_some(std::span<char> into) const { return {stream_, into}; }
+    /// Waits until there may be something to read, or the end, or an error: then `try_read_some` says which. So a
+    /// connection that is silent needs no buffer, and one buffer, in the cache, serves many connections.
+    [[nodiscard]] readable_operation readable() const { return readable_operation(stream_); }
+    /// What is there now, up to the size of `into`, which must not be empty; 0 at the end of the stream, and nothing
+    /// when there is nothing yet. Never waits. Throws `std::system_error`, and `invalid_state_error` while another
+    /// coroutine reads.
+    [[nodiscard]] std::optional<std::size_t> try_read_some(std::span<char> into) const;
     /// Exactly `count` bytes. Throws `incomplete_read_error` when the stream ends before.
     [[nodiscard]] coro<std::string> read_exactly(std::size_t count) const { return read_exactly(stream_, count); }
     /// Everything up to and with `separator`. Throws `incomplete_read_error` when the stream ends before,

@@ -15,16 +15,19 @@
 
 namespace tercet::asyncio {
 
+/// See `stream_writer::start_tls`.
 struct start_tls_options {
     /// What the server is called, for its certificate and for its choice of one; a client needs it unless it does not
     /// verify. Copied.
     std::string_view server_name = {};
+    /// How long the handshake may take.
     std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(60);
     /// How long closing may last; it waits until the peer has ended as well.
     std::chrono::nanoseconds shutdown_timeout = std::chrono::seconds(30);
 };
 
-/// The sending side of a connection. Dropping it closes the connection, after what was written has gone out.
+/// The sending side of a connection. Dropping it closes the connection, after what was written has gone out. The loop's
+/// thread.
 class stream_writer {
 public:
     class drain_awaiter final : public wait_list::waiter {
@@ -81,6 +84,7 @@ public:
     void close() { stream_->close(); }
     /// Closes the connection now; what is queued is lost, and the peer sees a reset.
     void abort() { stream_->abort(); }
+    /// After `close` or `abort`.
     bool is_closing() const { return stream_->is_closing(); }
     /// Waits until the connection is closed. Throws why it was lost before everything was written, and
     /// `cancelled_error`. Cancel safety: the connection goes on closing.
@@ -101,6 +105,7 @@ public:
     /// What was agreed upon; none without TLS.
     std::optional<tls_info> tls() const;
 
+    /// Who is at the other end.
     socket_address peer_address() const { return stream_->peer(); }
     /// Unknown once the connection is closed.
     socket_address local_address() const { return stream_->local(); }

@@ -44,6 +44,7 @@ enum class when_dropped : std::uint8_t {
     leave,  ///< it goes on; it is reaped if it ends before the loop
 };
 
+/// How a child is started.
 struct subprocess_options {
     stdio stdin_ = stdio::inherit;
     stdio stdout_ = stdio::inherit;
@@ -55,6 +56,7 @@ struct subprocess_options {
     std::size_t limit = stream_socket::default_limit;  ///< bytes, for `read_until` and `read_line` of the pipes
 };
 
+/// See `subprocess::communicate`.
 struct communicate_options {
     /// Bytes, of each stream. More is a `limit_overrun_error`, and the child runs on.
     std::size_t max_output = std::size_t{64} << 20;
@@ -89,6 +91,7 @@ public:
     subprocess& operator=(subprocess&& other) noexcept;
     ~subprocess();
 
+    /// Of the child, also when it has ended: then another process may have it.
     pid_t pid() const;
     /// The exit code, or -N when signal N ended it; empty while it runs.
     std::optional<int> returncode() const;
@@ -108,7 +111,7 @@ public:
     /// Sends a signal to the child, if it runs. Throws `std::system_error` ("signal 99 to sort (pid 4711): Invalid
     /// argument").
     void send_signal(int number) const;
-    /// SIGTERM: the child may end, or not.
+    /// SIGTERM: the child may end, or not. Throws as `send_signal`.
     void terminate() const;
     /// SIGKILL: it ends.
     void kill() const;

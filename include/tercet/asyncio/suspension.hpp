@@ -23,6 +23,11 @@ public:
         return suspend(waiter.promise());
     }
 
+    /// The coroutine that waits; from `begin` on.
+    promise_base* waiter() const noexcept { return waiter_; }
+    /// Adds the tasks for whose end this waits, those that it joins, or all.
+    virtual void name_awaited(task_search& search) const noexcept;
+
 protected:
     /// What happens when the task is cancelled already before the wait begins.
     enum class entry : unsigned char {
@@ -40,9 +45,6 @@ protected:
     /// The task is cancelled while it waits. Unlinks the awaiter, so that `complete` is not called any more, and
     /// returns true: the wait throws `cancelled_error`. Or returns false: the wait goes on.
     virtual bool abandon() noexcept = 0;
-
-    /// Adds the tasks for whose end this waits.
-    virtual void name_awaited(task_search& search) const noexcept;
 
     /// The wait is over; the task goes on in one of the next turns. On the loop's thread, once, after `begin` returned
     /// false.

@@ -83,6 +83,7 @@ public:
     task_handle() noexcept = default;
     explicit task_handle(state_pointer<task_base> state) noexcept : state_(std::move(state)) {}
 
+    /// False: it refers to no task, and everything else throws `invalid_state_error`.
     bool valid() const noexcept { return static_cast<bool>(state_); }
 
     // Any thread.
@@ -104,6 +105,7 @@ public:
 
     /// "task-7", unless it was given one.
     std::string name() const { return state().name(); }
+    /// Gives the task a name, for texts; empty: the first one again.
     void set_name(std::string name) const { state().set_name(std::move(name)); }
     /// A copy of the values of its `context_var`s.
     asyncio::context context() const { return state().context(); }
@@ -131,7 +133,8 @@ private:
 ///     auto text = co_await std::move(page);      // or: auto& text = co_await page;
 ///
 /// Awaiting throws what the task threw. Cancel safety: cancelling the one who awaits cancels the task and waits for its
-/// end; a result that it has nevertheless is delivered.
+/// end; a result that it has nevertheless is delivered. An awaited rvalue gives the handle away. Handles may be copied
+/// and dropped on any thread; everything else is for the loop's, but what `task_handle` has for any.
 template <class T = void>
 class task : public task_handle {
 public:
@@ -146,6 +149,7 @@ public:
         state().throw_if_failed();
         return typed_state().result().value();
     }
+    /// The same, moved out: once.
     T result() && {
         state().require_done("task::result");
         state().throw_if_failed();
@@ -155,7 +159,7 @@ public:
     template <bool takes>
     class awaiter final : public task_wait {
     public:
-        explicit awaiter(const task& awaited) : task_wait(awaited.state()), awaited_(awaited) {}
+        explicit awaiter(task awaited) : task_wait(awaited.state()), awaited_(std::move(awaited)) {}
         std::conditional_t<takes, T, std::add_lvalue_reference_t<T>> await_resume() {
             check();
             if constexpr (takes)
@@ -168,7 +172,7 @@ public:
         task awaited_;
     };
     awaiter<false> operator co_await() const& { return awaiter<false>(*this); }
-    awaiter<true> operator co_await() && { return awaiter<true>(*this); }
+    awaiter<true> operator co_await() && { return awaiter<true>(std::move(*this)); }
 
     task_state<T>& typed_state() const { return static_cast<task_state<T>&>(state()); }
 };
@@ -201,16 +205,16 @@ std::invoke_result_t<Fn&, Args...> keep_alive_and_call(Fn fn, Args... args) {
 }
 
 /// Makes a task of `fn(args...)` and keeps `fn` until it ends: for lambdas with captures, whose coroutines would
-/// outlive them otherwise.
+/// outlive them otherwise. Throws as `create_task`, and what copying `fn` and `args` throws.
 template <class Fn, class... Args>
 auto spawn(Fn fn, Args... args) {
     return create_task(keep_alive_and_call(std::move(fn), std::move(args)...));
 }
 
-/// The task that runs; not `valid()` in a callback or outside a loop.
+/// The task that runs on this thread; not `valid()` in a callback or outside a loop.
 task_handle current_task();
 
-/// The tasks of the running loop that are not done, oldest first.
+/// The tasks of the running loop that are not done, oldest first. Throws `invalid_state_error` outside a loop.
 std::vector<task_handle> all_tasks();
 
 }  // namespace tercet::asyncio

@@ -75,6 +75,8 @@ public:
     /// What the task waits for; null while it is ready or runs.
     const suspension* waits_on() const noexcept { return waits_on_; }
     task_base* next_task() const noexcept { return next_; }
+    /// Its outermost coroutine; null when it is done.
+    const promise_base* outermost() const noexcept { return root_; }
     /// The values of its `context_var`s.
     asyncio::context& context() noexcept { return context_; }
 
@@ -161,8 +163,12 @@ private:
 /// Goes from tasks to those they wait for, to each once; without recursion, since chains may be long.
 class task_search {
 public:
+    /// Whether tasks are meant that somebody watches, without joining them.
+    enum class scope : std::uint8_t { joined, watched_too };
+
     /// `number` is that of no other search.
-    explicit task_search(std::uint32_t number) noexcept : number_(number) {}
+    explicit task_search(std::uint32_t number, scope meant = scope::joined) noexcept : number_(number), scope_(meant) {}
+    bool includes_watched() const noexcept { return scope_ == scope::watched_too; }
     /// `found` will be taken, unless it was added before.
     void add(task_base& found) noexcept;
     /// Null at the end.
@@ -170,6 +176,7 @@ public:
 
 private:
     std::uint32_t number_;
+    scope scope_;
     task_base* first_ = nullptr;
 };
 

@@ -24,6 +24,7 @@
 
 namespace tercet::asyncio {
 
+/// See `task_group`.
 struct task_group_options {
     std::string_view name = {};                                   ///< for error texts; copied
     std::size_t limit = std::numeric_limits<std::size_t>::max();  ///< how many children run at once
@@ -88,6 +89,7 @@ public:
 
     /// Ends the group without an error: cancels the children and the code around it.
     void cancel(std::string_view message = {}) noexcept;
+    /// `cancel` was called.
     bool cancel_called() const noexcept { return is_cancelled_; }
 
     /// How many children have not ended.
@@ -169,11 +171,13 @@ class result_group : public task_group {
 public:
     using task_group::task_group;
 
+    /// As `task_group::create_task`; the group keeps the task.
     task<T> create_task(coro<T> work, task_options options = {},
                         std::source_location where = std::source_location::current()) {
         tasks_.push_back(task_group::create_task(std::move(work), options, where));
         return tasks_.back();
     }
+    /// As `task_group::spawn`; the group keeps the task.
     template <class Fn, class... Args>
     task<T> spawn(Fn fn, Args... args) {
         return create_task(keep_alive_and_call(std::move(fn), std::move(args)...));

@@ -6,8 +6,8 @@ namespace tercet::asyncio {
 
 class context;
 
-/// Trivially copyable, as every struct of options that stands in an awaited call must be: g++ 12 copies such
-/// temporaries byte by byte.
+/// How a task is made. Trivially copyable, as every struct of options that stands in an awaited call must be: g++ 12
+/// copies such temporaries byte by byte.
 struct task_options {
     std::string_view name = {};                 ///< copied
     const asyncio::context* context = nullptr;  ///< copied: the values with which it begins; null: the current ones

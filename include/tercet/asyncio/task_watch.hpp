@@ -57,6 +57,7 @@ public:
         friend class task_watch;
         bool begin() noexcept override;
         bool abandon() noexcept override;
+        void name_awaited(task_search& search) const noexcept override;
         void stop() noexcept;
         static void expire(timer_node& self) noexcept;
 

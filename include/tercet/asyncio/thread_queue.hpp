@@ -158,11 +158,13 @@ public:
 
     // For both: these do not wait.
 
+    /// Puts `item` or throws `queue_full`, `queue_shutdown`.
     void put_nowait(const T& item) { put(item, std::chrono::seconds(0)); }
     void put_nowait(T&& item) { put(std::move(item), std::chrono::seconds(0)); }
     /// False, and `item` untouched, when there is no room or the queue was shut down.
     bool try_put(T&& item) { return put_within(item, std::chrono::seconds(0)) == gate::ending::done; }
     bool try_put(const T& item) { return try_put(T(item)); }
+    /// Takes the oldest item or throws `queue_empty`, `queue_shutdown`.
     T get_nowait() { return get(std::chrono::seconds(0)); }
     /// Nothing when there is no item.
     std::optional<T> try_get() {

@@ -14,7 +14,7 @@
 
 namespace tercet::asyncio {
 
-/// A cancel scope that is cancelled at a moment, unless it ends before. Lives in a coroutine.
+/// A cancel scope that is cancelled at a moment, unless it ends before. Lives in a coroutine. The loop's thread.
 class deadline_scope : private timer_node {
 public:
     using time_point = event_loop::time_point;

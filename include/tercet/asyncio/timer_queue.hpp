@@ -11,8 +11,9 @@ public:
     using time_point = std::chrono::steady_clock::time_point;
     using function = void (*)(timer_node& self) noexcept;
 
-    /// `expire` runs in the loop's turn, after the node was taken out; it must only make things ready.
-    explicit timer_node(function expire) noexcept : expire_(expire) {}
+    /// `expire` runs in the loop's turn, after the node was taken out; it must only make things ready. `deadline` is
+    /// the owner's until the node is queued.
+    explicit timer_node(function expire, time_point deadline = {}) noexcept : expire_(expire), deadline_(deadline) {}
     timer_node(const timer_node&) = delete;
     timer_node& operator=(const timer_node&) = delete;
 
@@ -23,8 +24,9 @@ private:
     friend class timer_queue;
 
     function expire_;
-    time_point deadline_{};
-    std::uint64_t sequence_ = 0;
+    time_point deadline_;
+    std::uint32_t sequence_ = 0;  // wraps around
+    std::uint32_t slack_ = 0;     // ns from its deadline until it, or one below it in the heap, must not be later
     timer_node* child_ = nullptr;
     timer_node* sibling_ = nullptr;
     timer_node** link_ = nullptr;  // what points here: the root, a parent's child_ or a brother's sibling_
@@ -43,8 +45,11 @@ public:
     bool empty() const noexcept { return root_ == nullptr; }
     /// The earliest deadline; there must be one.
     time_point next_deadline() const noexcept { return root_->deadline_; }
+    /// When to look next: not before the earliest deadline, and not after any deadline and its slack.
+    time_point next_look() const noexcept { return root_->deadline_ + std::chrono::nanoseconds(root_->slack_); }
 
-    void add(timer_node& node, time_point deadline) noexcept;
+    /// `slack`: how much later the timer may expire, in ns, if that saves a wake-up. At most some seconds.
+    void add(timer_node& node, time_point deadline, std::chrono::nanoseconds slack = {}) noexcept;
     /// Takes `node` out if it is in.
     void cancel(timer_node& node) noexcept;
     /// Lets every timer expire whose deadline is not after `now`.
@@ -54,14 +59,15 @@ public:
 
 private:
     static bool is_before(const timer_node& a, const timer_node& b) noexcept {
-        return a.deadline_ != b.deadline_ ? a.deadline_ < b.deadline_ : a.sequence_ < b.sequence_;
+        return a.deadline_ != b.deadline_ ? a.deadline_ < b.deadline_
+                                          : static_cast<std::int32_t>(a.sequence_ - b.sequence_) < 0;
     }
     static timer_node* meld(timer_node* a, timer_node* b) noexcept;
     static timer_node* meld_all(timer_node* first) noexcept;
     void set_root(timer_node* root) noexcept;
 
     timer_node* root_ = nullptr;
-    std::uint64_t next_sequence_ = 0;
+    std::uint32_t next_sequence_ = 0;
 };
 
 }  // namespace tercet::asyncio

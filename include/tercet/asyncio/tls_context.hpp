@@ -9,8 +9,10 @@ namespace tercet::asyncio {
 
 class tls_settings;
 
+/// The versions of TLS that are spoken.
 enum class tls_version : std::uint8_t { v1_2, v1_3 };
 
+/// How a client uses TLS.
 struct tls_client_options {
     /// Whether the server must have a certificate that is valid, for its name, and by an authority that is trusted.
     bool verify = true;
@@ -26,6 +28,7 @@ struct tls_client_options {
     bool accept_truncation = false;
 };
 
+/// How a server uses TLS.
 struct tls_server_options {
     std::string certificate_file = {};  ///< PEM; the server's, with its chain
     std::string key_file = {};          ///< PEM, without a passphrase
@@ -47,6 +50,7 @@ public:
     /// For connections that we accept. Throws `tls_error`.
     static tls_context server(const tls_server_options& options);
 
+    /// Whether it is for connections that we accept.
     bool is_server() const noexcept;
     const std::shared_ptr<const tls_settings>& settings() const noexcept { return settings_; }
 

@@ -16,6 +16,7 @@
 
 namespace tercet::asyncio {
 
+/// See `to_thread`.
 struct to_thread_options {
     /// A cancellation does not wait for a call that runs: its result is dropped. The end of the loop waits for it all
     /// the same. Only for calls that refer to nothing of the caller's.

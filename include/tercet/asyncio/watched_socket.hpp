@@ -29,6 +29,8 @@ public:
     void reset_descriptor() noexcept { close_descriptor(&socket_calls::reset); }
     /// Reads that wait, and all that come, end with `ECONNABORTED`.
     void end_reading() noexcept;
+    /// Open, and not closed for reading.
+    bool is_readable() const noexcept { return is_open() && !is_reading_over_; }
 
     void on_ready(readiness what) noexcept override;
     void on_loop_end() noexcept override;
