@@ -127,6 +127,8 @@ TEST(manager_faults, locks_survive_processes_that_are_killed_at_any_moment) {
     const manager m;
     const auto door = m.lock();
     const auto rounds = m.value<long>(0);
+    const pid_t pid = m.process().pid().value();
+    const auto descriptors = open_fds(pid);
     std::minstd_rand random(7);
     for (int round = 0; round < 60; ++round) {
         forked_child child([&]() -> int {
@@ -141,6 +143,10 @@ TEST(manager_faults, locks_survive_processes_that_are_killed_at_any_moment) {
         ASSERT_TRUE(door.acquire(20s)) << "round " << round;
         door.release();
     }
+    // Their lines go a moment later.
+    const auto end = std::chrono::steady_clock::now() + 20s;
+    while (open_fds(pid) > descriptors && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    EXPECT_LE(open_fds(pid), descriptors);
 }
 
 TEST(manager_faults, a_process_that_is_killed_while_it_waits_takes_nothing) {
