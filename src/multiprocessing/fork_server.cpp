@@ -186,6 +186,7 @@ void fork_server::start() {
     const std::uint64_t preload_size = preload_.size();  // if the server is dying, that shows soon enough
     send_record(control_.get(), &preload_size, sizeof preload_size);
     send_record(control_.get(), preload_.data(), preload_.size());
+    set_nonblocking(control_.get());  // a server that stands still must not keep the mutex
     token_ = token;
     ++generation_;
 }

@@ -98,12 +98,19 @@ public:
             while (::waitid(P_PIDFD, static_cast<id_t>(each.pidfd.get()), &end, WEXITED) < 0 && errno == EINTR) {
             }
         }
+        end_lines();
     }
 
 private:
     started start_child(const server_request& request, unique_fd& socket) override {
         const pid_t pid = ::fork();
-        if (pid == 0) become(request.kind, std::move(socket));
+        if (pid == 0) {
+            try {
+                become(request.kind, std::move(socket));
+            } catch (...) {  // the way back is that of the starter, whose children are not ours
+                end_process(1);
+            }
+        }
         if (pid < 0) return {.error = errno};
         unique_fd pidfd = open_pidfd(pid);
         int error = pidfd ? 0 : errno;
@@ -145,6 +152,8 @@ private:
             rusage used{};
             // waitid() of the C library does not say what was used.
             const bool is_ours = ::syscall(SYS_waitid, P_PIDFD, found->second.pidfd.get(), &end, WEXITED, &used) == 0;
+            // Closing it would not do, while a copy of this process has it, too.
+            ::epoll_ctl(ends_.get(), EPOLL_CTL_DEL, found->second.pidfd.get(), nullptr);
             report_end(found, is_ours ? status_of(end) : lost_wait_status, used);
         }
     }

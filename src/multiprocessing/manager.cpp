@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -43,9 +44,11 @@ struct manager::state {
     std::mutex mutex;  // of `control`
 
     bool is_ours() const noexcept { return generation == process_generation(); }
-    /// The process ends when this line does.
+    /// The process ends when this line does; a fork of this process may have a copy of it.
     void let_go() {
         const std::lock_guard guard(mutex);
+        if (control.closed()) return;
+        ::shutdown(control.fileno(), SHUT_RDWR);
         control.close();
     }
 };

@@ -160,6 +160,8 @@ void manager_server::serve(unique_fd socket) noexcept try {
     } catch (...) {  // NOLINT(bugprone-empty-catch): the line has ended, or makes no sense any more
     }
     end_client(client->number());
+    ::epoll_ctl(watched_.get(), EPOLL_CTL_DEL, line.fileno(), nullptr);
+    ::shutdown(line.fileno(), SHUT_RDWR);
 } catch (...) {  // NOLINT(bugprone-empty-catch): a stranger, or no memory: the line ends
 }
 
@@ -221,6 +223,8 @@ void manager_server::drop_object(std::uint64_t number) noexcept {
     const std::lock_guard guard(mutex_);
     auto gone = objects_.extract(number);
     if (gone.empty()) return;
+    // Closing it would not do, while a process that was forked here has it, too.
+    ::epoll_ctl(watched_.get(), EPOLL_CTL_DEL, gone.mapped().anchor.get(), nullptr);
     dropped_.push_back(std::move(gone.mapped().object));
     has_dropped_.notify_one();
 }

@@ -11,6 +11,7 @@
 #include "process_starter.hpp"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -173,6 +174,10 @@ void process_starter::kill_children() {
         else
             ::kill(pid, SIGKILL);
     }
+}
+
+void process_starter::end_lines() noexcept {
+    for (const auto& each : clients_) ::shutdown(each->socket.get(), SHUT_RDWR);
 }
 
 void process_starter::close_lines() noexcept {

@@ -62,6 +62,8 @@ protected:
     void kill_children();
     /// In a child: closes what is the starter's, but `parent_`.
     void close_lines() noexcept;
+    /// Tells all pools that this is the end, also while a copy of the process has the lines, too.
+    void end_lines() noexcept;
     /// Tells the pool of the child `pid` that it has ended.
     void report_end(std::unordered_map<pid_t, child>::iterator ended, int status, const rusage& used);
     static usage usage_of(const rusage& used) noexcept;

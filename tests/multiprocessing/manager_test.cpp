@@ -158,6 +158,16 @@ TEST(manager, ends_also_where_processes_are_forks) {
     EXPECT_EQ(child.wait(), 0);
 }
 
+TEST(manager, ends_while_a_fork_has_copies_of_its_line) {
+    manager m;
+    m.list<int>().append(1);
+    forked_child child([] {
+        ::pause();
+        return 0;
+    });
+    m.shutdown(20s);
+}
+
 TEST(manager, its_proxies_are_arguments_and_results_of_pools) {
     const manager m;
     const auto counts = m.dict<std::string, int>();

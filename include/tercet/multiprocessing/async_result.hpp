@@ -42,8 +42,9 @@ private:
     future<T> work_;
 };
 
-/// What a `pool` calls, on a thread of its own, before a result is ready; that should not take long. What a callback
-/// throws is reported as an unread error.
+/// What a `pool` calls before a result is ready: on a thread of its own, or in the call that submits, when the work is
+/// over by then. That should not take long, and must not wait for a lock which the caller holds. What a callback throws
+/// is reported as an unread error.
 template <class T>
 struct result_callbacks {
     std::function<void(T&)> callback = {};  ///< with the result; may change it

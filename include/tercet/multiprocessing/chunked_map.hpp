@@ -63,6 +63,7 @@ public:
         state_ = &result.state();
         out_.set_running_or_notify_cancel();
         item_count_ = items.size();
+        chunk_size = std::clamp<std::size_t>(chunk_size, 1, std::max<std::size_t>(items.size(), 1));
         chunks_.resize((items.size() + chunk_size - 1) / chunk_size);
         left_.store(chunks_.size() + 1, std::memory_order_relaxed);
         std::size_t begun = 0;

@@ -6,6 +6,8 @@
 #include <tercet/multiprocessing/finished_chunks.hpp>
 #include <tercet/multiprocessing/process_pool_executor.hpp>
 
+#include <algorithm>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -47,8 +49,8 @@ public:
         : executor_(executor),
           fn_(std::move(fn)),
           input_(std::move(input)),
-          chunk_size_(chunk_size),
-          most_under_way_(4 * executor.max_workers() * chunk_size),
+          chunk_size_(std::min(chunk_size, most_items)),
+          most_under_way_(chunk_size > most_items ? most_items : 4 * executor.max_workers() * chunk_size),
           finished_(std::make_shared<detail::finished_chunks>()) {
         cursor_.emplace(std::ranges::begin(input_));
         refill();
@@ -219,6 +221,8 @@ private:
     std::optional<std::ranges::iterator_t<View>> cursor_;  // nothing when the input has ended
     bool has_taken_ = false;                               // what is under it
     std::size_t chunk_size_;
+    static constexpr std::size_t most_items = std::size_t{1} << 40U;  // no sum of which overflows
+
     std::size_t most_under_way_;
     std::shared_ptr<detail::finished_chunks> finished_;
     std::shared_ptr<items_type> waiting_;  // a chunk that the executor has not taken yet
