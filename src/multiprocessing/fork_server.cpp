@@ -39,6 +39,7 @@
 
 #include "bootstrap.hpp"
 #include "fork_server_protocol.hpp"
+#include "one_per_process.hpp"
 #include "pidfd.hpp"
 #include "socket.hpp"
 #include "start_environment.hpp"
@@ -49,10 +50,6 @@ namespace {
 
 /// How long a server that was told to end may take before it is killed.
 constexpr int patience_milliseconds = 1'000;
-
-std::atomic<fork_server*> current{nullptr};
-
-void forget_in_child() { current.store(nullptr, std::memory_order_relaxed); }
 
 /// A copy of `fd` that no file action of a spawn is in the way of.
 unique_fd move_out_of_the_way(const unique_fd& fd, const char* what) {
@@ -105,18 +102,8 @@ private:
 
 }  // namespace
 
-fork_server& fork_server::instance() {
-    [[maybe_unused]] static const int registered = ::pthread_atfork(nullptr, nullptr, &forget_in_child);
-    fork_server* server = current.load(std::memory_order_acquire);
-    if (!server) {
-        auto* const fresh = new fork_server;  // never destroyed: pools of static objects may outlive any order
-        if (current.compare_exchange_strong(server, fresh, std::memory_order_acq_rel)) return *fresh;
-        delete fresh;
-    }
-    return *server;
-}
-
-fork_server* fork_server::instance_if_any() noexcept { return current.load(std::memory_order_acquire); }
+fork_server& fork_server::instance() { return one_per_process<fork_server>::get(); }
+fork_server* fork_server::instance_if_any() noexcept { return one_per_process<fork_server>::get_if_any(); }
 
 void fork_server::set_preload(byte_buffer request) {
     if (request.size() > max_preload_bytes)

@@ -42,6 +42,7 @@
 #include "bootstrap.hpp"
 #include "detached_thread.hpp"
 #include "end_process.hpp"
+#include "one_per_process.hpp"
 #include "pidfd.hpp"
 #include "process_child.hpp"
 #include "process_starter.hpp"
@@ -51,10 +52,6 @@
 namespace tercet::multiprocessing {
 
 namespace {
-
-std::atomic<fork_thread*> current{nullptr};
-
-void forget_in_child() { current.store(nullptr, std::memory_order_relaxed); }
 
 /// The functions that workers run have this stack.
 std::size_t stack_size() noexcept {
@@ -197,18 +194,8 @@ struct fork_thread::life {
     bool is_over = false;
 };
 
-fork_thread& fork_thread::instance() {
-    [[maybe_unused]] static const int registered = ::pthread_atfork(nullptr, nullptr, &forget_in_child);
-    fork_thread* thread = current.load(std::memory_order_acquire);
-    if (!thread) {
-        auto* const fresh = new fork_thread;  // never destroyed: pools of static objects may outlive any order
-        if (current.compare_exchange_strong(thread, fresh, std::memory_order_acq_rel)) return *fresh;
-        delete fresh;
-    }
-    return *thread;
-}
-
-fork_thread* fork_thread::instance_if_any() noexcept { return current.load(std::memory_order_acquire); }
+fork_thread& fork_thread::instance() { return one_per_process<fork_thread>::get(); }
+fork_thread* fork_thread::instance_if_any() noexcept { return one_per_process<fork_thread>::get_if_any(); }
 
 start_service::connection fork_thread::connect() {
     const std::lock_guard lock(mutex_);
@@ -235,6 +222,7 @@ void fork_thread::start() {
     std::uint64_t token = 0;
     while (::getrandom(&token, sizeof token, 0) < 0 && errno == EINTR) {
     }
+    set_nonblocking(ours.get());  // a thread that stands still must not keep the mutex
     auto fresh = std::make_shared<life>(token, std::move(theirs), std::move(self));
     auto for_thread = std::make_unique<std::shared_ptr<life>>(fresh);
     start_detached_thread(&life::live, for_thread.get(), stack_size());

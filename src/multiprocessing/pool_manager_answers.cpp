@@ -123,6 +123,7 @@ void pool_manager::begin_reading(worker_channel& worker) noexcept {
 void pool_manager::end_reading(worker_channel& worker) noexcept {
     worker.is_being_read = false;
     --readers_;
+    wanted_look_ = std::min(wanted_look_, next_look_at_lives());  // blocks were given back meanwhile
     // What the pool's thread has put off till now.
     if (worker.exit || worker.has_pending_frame || queue_.is_closed()) queue_.wake();
 }
@@ -133,7 +134,6 @@ void pool_manager::after_answers(worker_channel& worker, std::uint64_t nanosecon
     typical_ns_ += (average - typical_ns_) * std::min(1.0, 0.1 * static_cast<double>(count));
     worker.last_answer = clock::now();
     answered_ += count;
-    wanted_look_ = std::min(wanted_look_, next_look_at_lives());
     note_if_idle(worker);
     assign_tasks();
 }

@@ -33,6 +33,15 @@ const call_graph_entry& entry_of(const call_graph& graph, std::string_view name)
 coro<> sleep_long() { co_await sleep(1h); }
 coro<> call_sleep() { co_await sleep_long(); }
 
+/// Gives way until every other task waits for something.
+coro<> all_wait() {
+    for (;;) {
+        const call_graph graph = capture_call_graph();
+        if (std::ranges::find(graph, state::ready, &call_graph_entry::is) == graph.end()) co_return;
+        co_await sleep(0s);
+    }
+}
+
 /// The lines of `text` as it stands in a text editor, without the names of files and the numbers of lines.
 std::vector<std::string> tree_of(const std::string& text) {
     std::vector<std::string> lines;
@@ -50,7 +59,7 @@ std::vector<std::string> tree_of(const std::string& text) {
 TEST(call_graph, a_task_that_waits_is_shown_with_the_lines_of_its_coroutines_innermost_first) {
     auto main = []() -> coro<> {
         const task<> waiting = create_task(call_sleep(), {.name = "sleeper"});
-        co_await sleep(0s);
+        co_await all_wait();
         const call_graph graph = capture_call_graph();
         const call_graph_entry& sleeper = entry_of(graph, "sleeper");
         EXPECT_EQ(sleeper.is, state::waiting);
@@ -107,7 +116,7 @@ TEST(call_graph, what_a_task_awaits_hangs_from_it_in_whatever_way_it_waits) {
         const std::vector<task<>> watched{joined};
         const task<> watches = create_task(watch(watched), {.name = "watches"});
         const task<> groups = create_task(open_group(), {.name = "groups"});
-        co_await sleep(1ms);
+        co_await all_wait();
         const call_graph graph = capture_call_graph();
         EXPECT_THAT(entry_of(graph, "joins").awaits, ElementsAre(entry_of(graph, "joined").number));
         EXPECT_EQ(entry_of(graph, "gathers").awaits.size(), 2U);
@@ -130,7 +139,7 @@ TEST(call_graph, an_await_cycle_is_reported) {
         circle[1] = create_task(await_the_other(circle[2]), {.name = "second"});
         circle[2] = create_task(await_the_other(circle[0]), {.name = "third"});
         const task<> outside = create_task(await_the_other(circle[1]), {.name = "outside"});
-        co_await sleep(0s);
+        co_await all_wait();
         const std::string text = format_call_graph();
         EXPECT_THAT(text, StartsWith("cycle: first awaits second awaits third awaits first\n"));
         EXPECT_EQ(text.find("cycle: ", 1), std::string::npos) << "it is one circle";
@@ -154,7 +163,7 @@ TEST(call_graph, two_circles_and_a_task_that_awaits_itself_through_another_are_a
         tasks[0] = create_task(await_both(tasks[1], tasks[2]), {.name = "hub"});
         tasks[1] = create_task(await_both(tasks[0], tasks[0]), {.name = "left"});
         tasks[2] = create_task(await_both(tasks[0], tasks[0]), {.name = "right"});
-        co_await sleep(0s);
+        co_await all_wait();
         const std::string text = format_call_graph();
         EXPECT_THAT(text, HasSubstr("cycle: hub awaits left awaits hub\n"));
         EXPECT_THAT(text, HasSubstr("cycle: hub awaits right awaits hub\n"));
@@ -169,7 +178,7 @@ TEST(call_graph, without_a_cycle_none_is_reported) {
         const task<> shared = create_task(sleep_long());
         const task<> one = create_task(join(shared));
         const task<> other = create_task(join(shared));
-        co_await sleep(0s);
+        co_await all_wait();
         EXPECT_THAT(format_call_graph(), Not(HasSubstr("cycle: ")));
     };
     run(main());
@@ -183,7 +192,7 @@ TEST(call_graph, a_chain_of_a_hundred_thousand_tasks_is_written_without_growing_
         chain.reserve(length);
         chain.push_back(create_task(sleep_long()));
         while (chain.size() < length) chain.push_back(create_task(join(chain.back())));
-        co_await sleep(0s);
+        co_await all_wait();
         const call_graph graph = capture_call_graph();
         EXPECT_EQ(graph.size(), length + 1);
         EXPECT_EQ(graph.back().awaits.size(), 1U);
@@ -194,7 +203,7 @@ TEST(call_graph, a_chain_of_a_hundred_thousand_tasks_is_written_without_growing_
 TEST(call_graph, a_cancelled_task_that_has_not_ended_is_marked) {
     auto main = []() -> coro<> {
         const task<> cancelled = create_task(sleep_long(), {.name = "cancelled"});
-        co_await sleep(0s);
+        co_await all_wait();
         cancelled.cancel();
         const std::string text = format_call_graph();
         EXPECT_THAT(text, HasSubstr("cancelled (task-2), ready, cancelled\n"));
@@ -205,7 +214,7 @@ TEST(call_graph, a_cancelled_task_that_has_not_ended_is_marked) {
 TEST(call_graph, it_may_be_kept_and_looked_at_after_the_loop) {
     auto main = []() -> coro<call_graph> {
         const task<> waiting = create_task(call_sleep(), {.name = "gone"});
-        co_await sleep(0s);
+        co_await all_wait();
         co_return capture_call_graph();
     };
     const call_graph graph = run(main());

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "error_text.hpp"
 #include "multiprocessing/process_probe.hpp"
 
 namespace {
@@ -116,16 +117,6 @@ struct notes {
     }
     std::string path;
 };
-
-template <class T>
-std::string text_of(future<T>& failed) {
-    try {
-        failed.result();
-    } catch (const std::exception& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 struct names {
     template <class Executor>

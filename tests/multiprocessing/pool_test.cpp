@@ -136,6 +136,16 @@ TEST(pool, map_throws_the_first_error_once_all_calls_are_over) {
     pool workers(2);
     EXPECT_EQ(error_of([&] { workers.map(refuse_odd, std::vector{0, 2, 5, 3, 4}, 1); }), "odd: 5");
     EXPECT_EQ(workers.apply(add, 1, 1), 2);
+    // The first fails at once; the second is not over before it is told to.
+    const signpost gate;
+    const auto fail_or_wait = [](const std::string& path) {
+        if (path.empty()) throw std::runtime_error("at once");
+        return signpost::read(path);
+    };
+    auto both = workers.map_async(fail_or_wait, std::vector<std::string>{"", gate.path()}, 1);
+    EXPECT_FALSE(both.wait(50ms));
+    signpost::write(gate.path(), 1);
+    EXPECT_EQ(error_of([&] { both.get(20s); }), "at once");
 }
 
 TEST(pool, map_async_calls_back_once_with_everything) {

@@ -374,6 +374,16 @@ TEST(process_blocks, an_exception_with_a_long_text_arrives) {
     EXPECT_EQ(pool.submit(numbers, many, 2.0).result(), numbers(many, 2));
 }
 
+TEST(process_blocks, memory_of_arguments_is_given_back_also_when_who_waits_reads_the_answer) {
+    const auto sum = [](const std::vector<double>& all) { return std::accumulate(all.begin(), all.end(), 0.0); };
+    process_pool_executor pool(1);
+    for (int i = 0; i < 100; ++i) pool.submit([] {}).result();  // the pool's thread sleeps, for ever if it may
+    EXPECT_EQ(pool.submit(sum, std::vector<double>(many, 1)).result(), many);
+    const auto limit = std::chrono::steady_clock::now() + 30s;
+    while (open_blocks() != 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+    EXPECT_EQ(open_blocks(), 0U);
+}
+
 TEST(process_blocks, they_go_with_the_pool) {
     const std::size_t before = open_fds();
     {

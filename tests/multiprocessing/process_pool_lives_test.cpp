@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "error_text.hpp"
 #include "process_probe.hpp"
 
 namespace tercet::multiprocessing {
@@ -48,16 +49,6 @@ int grow(std::size_t bytes) {
 void grow_and_stay(std::size_t bytes) {
     grow(bytes);
     for (;;) ::pause();
-}
-
-template <class T>
-std::string text_of(future<T>& failed) {
-    try {
-        failed.result();
-    } catch (const std::exception& error) {
-        return error.what();
-    }
-    return "no error";
 }
 
 class process_pool_lives : public testing::Test {

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "error_text.hpp"
 #include "process_probe.hpp"
 
 namespace tercet::multiprocessing {
@@ -52,16 +53,6 @@ const bool odd_is_registered = register_exception<odd_item>();
 int refuse_odd(int item) {
     if (item % 2 != 0) throw odd_item(std::to_string(item));
     return item;
-}
-
-template <class T>
-std::string text_of(future<T>& failed) {
-    try {
-        failed.result();
-    } catch (const std::exception& error) {
-        return error.what();
-    }
-    return "no error";
 }
 
 TEST(process_submit_options, a_running_call_whose_time_is_over_loses_its_worker_and_the_others_go_on) {

@@ -12,20 +12,13 @@
 #include <thread>
 #include <vector>
 
+#include "error_text.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
 using namespace tercet;
 using tercet::threading::thread_pool_executor;
-
-std::string text_of(future<int>& failed) {
-    try {
-        failed.result();
-    } catch (const std::exception& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 TEST(submit_options, a_call_that_takes_longer_than_its_timeout_fails_and_is_asked_to_stop) {
     std::latch has_stopped(1);

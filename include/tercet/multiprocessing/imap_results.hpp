@@ -7,7 +7,6 @@
 #include <tercet/multiprocessing/process_pool_executor.hpp>
 
 #include <algorithm>
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
