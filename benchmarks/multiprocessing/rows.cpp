@@ -9,6 +9,7 @@ const suite& this_suite() {
                                            {.id = "add_worker", .unit = "ms", .parked = ""},
                                            {.id = "rtt", .unit = "us", .parked = ""},
                                            {.id = "rtt_idle", .unit = "us", .parked = ""},
+                                           {.id = "rtt_awaited", .unit = "us", .parked = ""},
                                            {.id = "tput", .unit = "us", .parked = ""},
                                            {.id = "tput_map", .unit = "us", .parked = ""},
                                            {.id = "array_copy", .unit = "ms", .parked = ""},

@@ -1,3 +1,4 @@
+#include <tercet/asyncio.hpp>
 #include <tercet/multiprocessing.hpp>
 
 #include <unistd.h>
@@ -123,6 +124,22 @@ double rtt() {
     const double took = time_round_trips([&] { pool.submit(count_call).result(); });
     check(pool.counted_calls() == round_trips / 10 + round_trips, "how many calls were made");
     return took;
+}
+
+asyncio::coro<double> await_round_trips(process_pool_executor& pool) {
+    for (int i = 0; i < round_trips / 10; ++i) co_await pool.submit(next_number, i);
+    const auto from = clock::now();
+    for (int i = 0; i < round_trips; ++i) {
+        const int next = co_await pool.submit(next_number, i);
+        check(next == i + 1, "an answer");
+    }
+    co_return nanoseconds(from, clock::now()) / 1e3 / static_cast<double>(round_trips);
+}
+
+/// us for a coroutine that awaits call after call; loop and workers sleep in between.
+double rtt_awaited() {
+    pool_of_two pool;
+    return asyncio::run(await_round_trips(pool));
 }
 
 double rtt_idle() {
@@ -251,6 +268,7 @@ const contender here("tercet", {{"start", start},
                                 {"rtt", rtt},
                                 {"rtt_idle", rtt_idle},
                                 {"tput", tput},
+                                {"rtt_awaited", rtt_awaited},
                                 {"tput_map", tput_map},
                                 {"array_copy", array_copy},
                                 {"array_shared_100M", array_shared_100M},

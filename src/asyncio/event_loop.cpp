@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "asyncio/answer_watch.hpp"
 #include "asyncio/backends.hpp"
 #include "asyncio/blocking_threads.hpp"
 #include "asyncio/descriptor_callbacks.hpp"
@@ -104,9 +105,10 @@ void event_loop::run_until_done(task_base& task) {
     const running scope(*this);
     while (true) {
         run_ready(&task);
-        if (task.is_done()) return;
+        if (task.is_done()) break;
         poll();
     }
+    answer_watch::end_unused(*this);
 }
 
 void event_loop::run_ready(const task_base* until) noexcept {
@@ -121,6 +123,7 @@ void event_loop::run_ready(const task_base* until) noexcept {
 
 void event_loop::poll() noexcept {
     ready_.append(inbox_->take());
+    if (answer_watches_ && ready_.empty()) answer_watch::end_unused(*this);
     if (busy_poll_.count() > 0 && ready_.empty() && poll_busily()) return;
     std::optional<std::chrono::nanoseconds> limit;
     if (!ready_.empty() || !inbox_->prepare_sleep())

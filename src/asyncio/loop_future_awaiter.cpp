@@ -5,10 +5,14 @@
 // A cancellation first detaches. If that succeeds the producer never comes; if it fails, the result is on its way
 // through the inbox, and the wait goes on until it is there: the frame must not go before, and the result is delivered,
 // not lost.
+//
+// Where the answer comes from another process, the loop takes it in by itself meanwhile (answer_watch.hpp).
 
 #include <tercet/asyncio/event_loop.hpp>
 #include <tercet/asyncio/inbox.hpp>
 #include <tercet/asyncio/loop_future_awaiter.hpp>
+
+#include "asyncio/answer_watch.hpp"
 
 namespace tercet::asyncio {
 
@@ -24,6 +28,7 @@ bool future_wait::begin() noexcept {
     inbox_->add_references();
     if (state_.attach(*this)) {
         loop().owe_answers(1);
+        answer_watch_ = answer_watch::join(loop(), state_);
         return false;
     }
     inbox_->release();
@@ -37,7 +42,7 @@ bool future_wait::abandon() noexcept {
     }
     if (!state_.detach(*this)) return false;
     inbox_->release();
-    loop().owe_answers(-1);
+    end_watch();
     if (when_cancelled_ == when_cancelled::drop) {
         state_.mark_read();
         state_.cancel();
@@ -54,8 +59,14 @@ void future_wait::fire_from_any_thread(continuation& self) noexcept {
 
 void future_wait::arrive(ready_node& self, reason) noexcept {
     auto& wait = static_cast<future_wait&>(self);
-    wait.loop().owe_answers(-1);
+    wait.end_watch();
     wait.complete();
+}
+
+/// The wait is over for the loop.
+void future_wait::end_watch() noexcept {
+    loop().owe_answers(-1);
+    if (answer_watch_) answer_watch_->leave();
 }
 
 }  // namespace tercet::asyncio

@@ -24,9 +24,9 @@ enum class frame_kind : std::uint32_t {
     error,         ///< an exception, too large for the ring
 };
 
-/// With `initialize` come three descriptors before those of the request: the worker's segment, the pool's eventfd, and
-/// one that says that a call is to stop.
-inline constexpr std::size_t initialize_descriptors = 3;
+/// With `initialize` come four descriptors before those of the request: the worker's segment, and eventfds, the pool's,
+/// one that says that a call is to stop, and that of event loops that take the answers.
+inline constexpr std::size_t initialize_descriptors = 4;
 
 /// What stands in front of each message between a pool and a worker.
 struct frame_head {

@@ -1,6 +1,7 @@
 // One mutex guards everything here. The pool's thread starts workers, hears of their ends, watches time limits, and
 // sleeps whenever it can. Tasks are given out by whoever has put one into the queue or read an answer; answers are read
-// by the pool's thread, or by a thread that waits for one of them (drive), which saves two wake-ups each way.
+// by the pool's thread, or by a thread that waits for one of them (drive), which saves two wake-ups each way, or by an
+// event loop whose coroutines wait for some (pool_manager_loop.cpp).
 //
 // Stages of a worker, and what leads from one to the next:
 //
@@ -65,11 +66,14 @@ pool_manager::pool_manager(const process_pool_options& options, std::size_t max_
       report_(report),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       bell_(make_eventfd()),
+      loop_bell_(make_eventfd()),
+      loop_timer_(make_timerfd()),
       max_workers_(max_workers),
       next_id_(first_worker_id) {
     if (!epoll_) throw std::system_error(errno, std::system_category(), "process_pool_executor: epoll_create1");
     watch_fd(epoll_.get(), EPOLL_CTL_ADD, queue_.wake_fd(), EPOLLIN, queue_tag);
     watch_fd(epoll_.get(), EPOLL_CTL_ADD, bell_.get(), EPOLLIN, bell_tag);
+    watch_fd(epoll_.get(), EPOLL_CTL_ADD, loop_timer_.get(), EPOLLIN, loop_timer_tag);
     initialize_frame_.resize(sizeof(frame_head));
     const auto request = options.initializer.request();
     initialize_frame_.append(request.data(), request.size());
@@ -95,6 +99,7 @@ void pool_manager::run() noexcept {
         }
         finish_ended(lock);
     }
+    is_over_ = true;
     close_socket(server_.socket);
     epoll_.reset();
     bell_.reset();
@@ -122,8 +127,8 @@ void pool_manager::turn(lock_type& lock) {
 
 void pool_manager::wait_for_events(lock_type& lock) {
     const std::size_t answers = read_all_answers(lock);
-    is_streaming_ = answers >= stream_from;
-    if (!is_streaming_ && (answers != 0 || !ask_for_bells())) return;  // there may be something to do now
+    is_streaming_ = answers >= stream_from && !has_attentive_loop();
+    if (!is_streaming_ && (answers != 0 || !ask_for_signals())) return;  // there may be something to do now
 
     auto until = std::min({leave_deadline_, queue_.next_deadline(), next_look_at_lives()});
     const auto now = clock::now();
@@ -161,6 +166,8 @@ void pool_manager::wait_for_events(lock_type& lock) {
         } else if (tag == bell_tag) {
             std::uint64_t rung = 0;
             [[maybe_unused]] const auto read = ::read(bell_.get(), &rung, sizeof rung);
+        } else if (tag == loop_timer_tag) {
+            on_loop_timer();
         } else if (tag == server_tag) {
             on_server_readable(lock);
         } else if (const auto found = workers_.find(tag); found != workers_.end()) {
@@ -169,19 +176,9 @@ void pool_manager::wait_for_events(lock_type& lock) {
             if ((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read_frames(worker, lock);
         }
     }
-    read_all_answers(lock);
+    const bool looks_after_loop = std::exchange(is_look_after_loop_due_, false);
+    if (read_all_answers(lock) != 0 && looks_after_loop) note_late_loop();
     finish_ended(lock);
-}
-
-/// Asks each worker to ring the bell with its next answer. False: there are answers already.
-bool pool_manager::ask_for_bells() noexcept {
-    bool is_quiet = true;
-    for (const auto& [id, worker] : workers_) {
-        if (worker->has_driver) continue;
-        worker->ask_for(answer_signal::ring_bell);
-        if (has_readable_answer(*worker)) is_quiet = false;
-    }
-    return is_quiet;
 }
 
 /// Returns how many there were.

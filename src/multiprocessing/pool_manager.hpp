@@ -47,6 +47,11 @@ public:
     /// thread does that. Returns whether the task is over. Any thread but the pool's.
     bool drive(remote_task& task, std::chrono::steady_clock::time_point deadline) noexcept;
 
+    // What an event loop does that waits for calls, see answer_source. Any thread.
+    int begin_taking() noexcept;
+    void take_answers() noexcept;
+    void end_taking() noexcept;
+
     // The same for the executor's functions of these names. Any thread.
     void resize(std::size_t max_workers);
     void warm_up();
@@ -80,7 +85,6 @@ private:
     // The pool's thread.
     void turn(lock_type& lock);
     void wait_for_events(lock_type& lock);
-    bool ask_for_bells() noexcept;
     std::size_t read_all_answers(lock_type& lock);
     void handle_timeouts();
     void end_expired();
@@ -167,6 +171,16 @@ private:
     std::size_t read_answers(const channel_pointer& worker, lock_type& lock,
                              finish_observer* observer = nullptr) noexcept;
     void read_for_room(lock_type& lock);
+    bool has_attentive_loop() const noexcept { return has_loop_ && !is_loop_late_; }
+    /// How a worker is to tell of its next answer, when no thread drives it.
+    answer_signal quiet_signal() const noexcept {
+        return has_attentive_loop() ? answer_signal::ring_loop_bell : answer_signal::ring_bell;
+    }
+    bool ask_for_signals() noexcept;
+    void wake_reader() noexcept;
+    void set_loop_timer(bool runs) noexcept;
+    void on_loop_timer() noexcept;
+    void note_late_loop() noexcept;
     static bool is_given_up(const worker_channel& worker) noexcept {
         return worker.at == stage::condemned || worker.at == stage::gone;
     }
@@ -182,6 +196,8 @@ private:
     byte_buffer initialize_frame_;
     unique_fd epoll_;
     unique_fd bell_;                          ///< an eventfd, which workers write to
+    unique_fd loop_bell_;                     ///< the same, while an event loop takes the answers
+    unique_fd loop_timer_;                    ///< a timerfd: look whether that loop does
     std::optional<std::uint64_t> oom_kills_;  ///< so far; the pool's thread's own
 
     std::mutex mutex_;  // guards all that follows
@@ -211,6 +227,11 @@ private:
     task_list ended_;                          // to be finished by the pool's thread
     continuation* ended_callbacks_ = nullptr;  // the same
     continuation* last_ended_callback_ = nullptr;
+    bool has_loop_ = false;      // an event loop takes the answers
+    bool is_loop_late_ = false;  // but does something else
+    bool is_loop_timer_set_ = false;
+    bool is_look_after_loop_due_ = false;
+    bool is_over_ = false;
     std::size_t readers_ = 0;                                    // threads that finish what they have read
     double typical_ns_ = 1e9;                                    // how long calls take
     clock::time_point sleeps_until_ = clock::time_point::min();  // the pool's thread

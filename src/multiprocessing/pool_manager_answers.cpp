@@ -166,8 +166,9 @@ bool pool_manager::drive(remote_task& task, clock::time_point deadline) noexcept
         lock.lock();
     }
     worker.has_driver = false;
-    worker.ask_for(answer_signal::ring_bell);
-    if (needs_own_thread() || worker.due_signal != 0 || has_readable_answer(worker)) queue_.wake();
+    worker.ask_for(quiet_signal());
+    if (needs_own_thread() || worker.due_signal != 0) queue_.wake();
+    if (has_readable_answer(worker)) wake_reader();
     return task.is_over();
 }
 

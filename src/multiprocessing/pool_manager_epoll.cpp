@@ -1,6 +1,7 @@
 #include "pool_manager_epoll.hpp"
 
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include <cerrno>
 #include <ctime>
@@ -11,6 +12,12 @@ namespace tercet::multiprocessing {
 unique_fd make_eventfd() {
     unique_fd made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!made) throw std::system_error(errno, std::system_category(), "process_pool_executor: eventfd");
+    return made;
+}
+
+unique_fd make_timerfd() {
+    unique_fd made(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!made) throw std::system_error(errno, std::system_category(), "process_pool_executor: timerfd_create");
     return made;
 }
 

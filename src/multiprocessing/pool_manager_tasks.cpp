@@ -261,6 +261,7 @@ void pool_manager::read_for_room(lock_type& lock) {
         const channel_pointer kept = worker;
         callback_collector callbacks(*this);
         read_answers(kept, lock, &callbacks);
+        if (has_readable_answer(*kept)) wake_reader();  // who passed it over while it was being read
         return;
     }
 }

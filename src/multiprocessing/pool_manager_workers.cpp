@@ -81,6 +81,7 @@ bool pool_manager::start_worker() {
         worker->first_descriptors.push_back(duplicate(bell_.get()));
         worker->stop_bell = make_eventfd();
         worker->first_descriptors.push_back(duplicate(worker->stop_bell.get()));
+        worker->first_descriptors.push_back(duplicate(loop_bell_.get()));
         for (const auto& each : options_.initializer.descriptors())
             worker->first_descriptors.push_back(duplicate(each.get()));
         make_room_for_worker();

@@ -73,6 +73,14 @@ public:
         return !is_of_another_process() && !is_own_thread() && manager_->drive(task, deadline);
     }
 
+    int begin_taking() noexcept override { return is_of_another_process() ? -1 : manager_->begin_taking(); }
+    void take_answers() noexcept override {
+        if (!is_of_another_process()) manager_->take_answers();
+    }
+    void end_taking() noexcept override {
+        if (!is_of_another_process()) manager_->end_taking();
+    }
+
     /// Null in a copy of this process, which must not write to the memory of its parent.
     std::unique_ptr<message_block> take_block() noexcept { return is_of_another_process() ? nullptr : blocks_.take(); }
 

@@ -2,6 +2,10 @@
 // the number of the file. So copies of a handle are one object also when one of them came back from a worker, and a
 // lock that was taken through one can be released through another.
 //
+// A worker is sent the same array with call after call. To unmap gigabytes takes milliseconds, and to touch them again
+// takes longer, so it keeps what it used last for a moment (worker_process.cpp says how long). What is kept is let go
+// before another takes its place, so that a worker never has much more than its calls have used within that time.
+//
 // `mappings` is locked around a fork, so that the copy finds it whole.
 
 #include <tercet/multiprocessing/errors.hpp>
@@ -13,6 +17,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <limits>
 #include <map>
@@ -25,12 +31,36 @@ namespace tercet::multiprocessing {
 
 namespace {
 
+constexpr std::size_t smallest_kept = std::size_t{64} << 10U;
 constexpr int size_seals = F_SEAL_SHRINK | F_SEAL_GROW;
 
 struct mappings_type {
     using key = std::tuple<dev_t, ino_t, segment_access>;
     std::mutex mutex;
     std::map<key, std::weak_ptr<shared_segment>> known;
+
+    struct kept_segment {
+        std::shared_ptr<shared_segment> segment;
+        std::chrono::steady_clock::time_point opened;
+    };
+    std::array<kept_segment, 2> kept;  // the one that was opened last is the first
+    std::atomic<bool> is_keeping = false;
+    std::atomic<bool> has_kept = false;
+
+    /// With the mutex. What is returned is to be destroyed without it.
+    [[nodiscard]] std::shared_ptr<shared_segment> keep(const std::shared_ptr<shared_segment>& opened) noexcept {
+        if (!is_keeping.load(std::memory_order_relaxed) || opened->size() < smallest_kept) return nullptr;
+        std::shared_ptr<shared_segment> replaced;
+        if (kept[0].segment != opened) {
+            if (kept[1].segment != opened) replaced = make_room();
+            std::swap(kept[0], kept[1]);
+        }
+        kept[0] = {opened, std::chrono::steady_clock::now()};
+        has_kept.store(true, std::memory_order_relaxed);
+        return replaced;
+    }
+    /// The same, for a segment that is not kept.
+    [[nodiscard]] std::shared_ptr<shared_segment> make_room() noexcept { return std::move(kept[1].segment); }
 };
 
 mappings_type& mappings() {
@@ -107,21 +137,45 @@ std::shared_ptr<shared_segment> shared_segment::open(unique_fd fd, std::size_t s
         throw decode_error("decode: shared memory that can only be read, for a handle that writes");
     const auto key = key_of(status, access);
     auto& all = mappings();
+    std::shared_ptr<shared_segment> replaced;  // outlives the guards, as do the others
     {
         const std::lock_guard guard(all.mutex);
         const auto found = all.known.find(key);
         if (found != all.known.end())
-            if (auto here = found->second.lock()) return here;
+            if (auto here = found->second.lock()) {
+                replaced = all.keep(here);
+                return here;
+            }
+        if (all.is_keeping.load(std::memory_order_relaxed) && size >= smallest_kept) replaced = all.make_room();
     }
+    replaced.reset();
     std::shared_ptr<shared_segment> opened(
         new shared_segment(std::move(fd), static_cast<std::size_t>(status.st_size), access));
-    std::shared_ptr<shared_segment> earlier;  // of another thread; outlives the guard, as does `opened`
+    std::shared_ptr<shared_segment> earlier;  // of another thread
     const std::lock_guard guard(all.mutex);
     auto& entry = all.known[key];
     earlier = entry.lock();
     if (earlier) return earlier;
     entry = opened;
+    replaced = all.keep(opened);
     return opened;
+}
+
+void shared_segment::begin_keeping() { mappings().is_keeping.store(true, std::memory_order_relaxed); }
+
+bool shared_segment::has_kept() noexcept { return mappings().has_kept.load(std::memory_order_relaxed); }
+
+void shared_segment::release_kept(std::chrono::steady_clock::time_point since) noexcept {
+    std::array<std::shared_ptr<shared_segment>, 2> released;
+    auto& all = mappings();
+    const std::lock_guard guard(all.mutex);
+    bool is_any_left = false;
+    for (std::size_t i = 0; i < all.kept.size(); ++i)
+        if (all.kept[i].opened < since)
+            released[i] = std::move(all.kept[i].segment);
+        else
+            is_any_left = is_any_left || all.kept[i].segment;
+    all.has_kept.store(is_any_left, std::memory_order_relaxed);
 }
 
 unique_fd shared_segment::read_only_descriptor() const {

@@ -10,6 +10,7 @@
 #include <tercet/futures/futex.hpp>
 #include <tercet/multiprocessing/remote_call.hpp>
 #include <tercet/multiprocessing/remote_exception.hpp>
+#include <tercet/multiprocessing/shared_segment.hpp>
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -76,8 +77,10 @@ public:
         install_crash_handler(segment.head().crash);
         bell_ = std::move(descriptors[1]);
         stop_bell_ = std::move(descriptors[2]);
+        loop_bell_ = std::move(descriptors[3]);
         lifelines_.stop_bell = stop_bell_.get();
         descriptors[0].reset();
+        shared_segment::begin_keeping();
         if (!initialize(descriptors.subspan(initialize_descriptors))) end_process(1);
 
         rings both{segment.head(),
@@ -129,7 +132,8 @@ private:
             return;
         }
         const auto begin = clock::now();
-        if (block_.capacity() != 0 && begin - block_was_used_ > keep_block && shared.answers.is_all_read())
+        if (shared_segment::has_kept()) shared_segment::release_kept(begin - keep_memory);
+        if (block_.capacity() != 0 && begin - block_was_used_ > keep_memory && shared.answers.is_all_read())
             block_.reset();
         set_current_call(message.record);
         auto kind = frame_kind::error;
@@ -163,7 +167,7 @@ private:
             };
             // While more requests wait, who has sent them looks for answers by itself.
             if (has_unsignalled_ && !shared.requests.has_message()) signal_pool(shared);
-            if (!spin_.until(is_wanted)) sleep_until(shared, is_wanted, block_.capacity() != 0);
+            if (!spin_.until(is_wanted)) sleep_until(shared, is_wanted, has_spare_memory());
             const auto message = shared.requests.front();
             if (message.record) return message;
             if (shared.requests.is_malformed()) end_process(1);
@@ -192,17 +196,23 @@ private:
         has_unsignalled_ = true;
     }
 
-    /// Sleeps unless `is_over()`; the pool's side changes that and then looks at `worker_sleeps`. May give the memory
-    /// of large results back after a while.
+    /// Whether memory is kept for the next call that may be given back after a while.
+    bool has_spare_memory() const noexcept { return block_.capacity() != 0 || shared_segment::has_kept(); }
+    void give_memory_back(rings& shared) noexcept {
+        shared_segment::release_kept(clock::time_point::max());
+        if (shared.answers.is_all_read()) block_.reset();
+    }
+
+    /// Sleeps unless `is_over()`; the pool's side changes that and then looks at `worker_sleeps`.
     template <class Condition>
-    void sleep_until(rings& shared, Condition is_over, bool is_idle = false) {
+    void sleep_until(rings& shared, Condition is_over, bool gives_memory_back = false) {
         auto& sleeps = shared.head.worker_sleeps;
-        const auto limit = is_idle ? clock::now() + keep_block : clock::time_point::max();
+        const auto limit = gives_memory_back ? clock::now() + keep_memory : clock::time_point::max();
         sleeps.store(1, std::memory_order_relaxed);
         std::atomic_thread_fence(std::memory_order_seq_cst);
         if (!is_over()) futex_wait(sleeps, 1, limit, futex_scope::shared);
         sleeps.store(0, std::memory_order_relaxed);
-        if (is_idle && !is_over() && clock::now() >= limit && shared.answers.is_all_read()) block_.reset();
+        if (gives_memory_back && !is_over() && clock::now() >= limit) give_memory_back(shared);
     }
 
     /// A place for a large result: there is one, which the pool must have read.
@@ -217,6 +227,12 @@ private:
         return &block_;
     }
 
+    static void ring(int bell) {
+        const std::uint64_t one = 1;
+        while (::write(bell, &one, sizeof one) < 0 && errno == EINTR) {
+        }
+    }
+
     void signal_pool(rings& shared) {
         has_unsignalled_ = false;
         std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -224,12 +240,12 @@ private:
         switch (shared.head.signal.exchange(answer_signal::none, std::memory_order_acq_rel)) {
             case answer_signal::none:
                 break;
-            case answer_signal::ring_bell: {
-                const std::uint64_t one = 1;
-                while (::write(bell_.get(), &one, sizeof one) < 0 && errno == EINTR) {
-                }
+            case answer_signal::ring_bell:
+                ring(bell_.get());
                 break;
-            }
+            case answer_signal::ring_loop_bell:
+                ring(loop_bell_.get());
+                break;
             case answer_signal::wake_waiter:
                 shared.head.waiter.fetch_add(1, std::memory_order_release);
                 futex_wake(shared.head.waiter, 1, futex_scope::shared);
@@ -277,12 +293,13 @@ private:
     }
 
     static constexpr std::size_t kept_capacity = std::size_t{1} << 20U;
-    static constexpr std::chrono::seconds keep_block{1};
+    static constexpr std::chrono::seconds keep_memory{1};
 
     unique_fd socket_;
     unique_fd parent_;
     unique_fd bell_;
     unique_fd stop_bell_;
+    unique_fd loop_bell_;
     lifelines lifelines_{socket_.get(), parent_.get(), -1};
     frame_reader reader_{std::numeric_limits<std::int64_t>::max()};
     byte_buffer frame_;

@@ -25,9 +25,10 @@ enum class ring_kind : std::uint32_t {
 
 /// How a worker is to tell the pool that answers are there.
 enum class answer_signal : std::uint32_t {
-    none,        ///< somebody looks by itself
-    ring_bell,   ///< the pool's thread sleeps: write to the pool's eventfd
-    wake_waiter  ///< a thread that waits for a result sleeps on `waiter`
+    none,            ///< somebody looks by itself
+    ring_bell,       ///< the pool's thread sleeps: write to the pool's eventfd
+    ring_loop_bell,  ///< an event loop takes the answers: write to the eventfd that it watches
+    wake_waiter      ///< a thread that waits for a result sleeps on `waiter`
 };
 
 /// The memory that a pool and one of its workers share: a ring each way, and the words on which they wait.

@@ -24,6 +24,7 @@
 
 #include "error_text.hpp"
 #include "multiprocessing/process_probe.hpp"
+#include "sanitizers.hpp"
 
 namespace {
 
@@ -84,10 +85,26 @@ int pass_at(int item, int gate, const std::string& in, const std::string& out) {
     return item == gate ? pass(in, out) : item;
 }
 
+/// A pool of processes that start in another way than usual.
+template <multiprocessing::start_method Method>
+class processes_by : public multiprocessing::process_pool_executor {
+public:
+    explicit processes_by(std::size_t max_workers)
+        : process_pool_executor({.max_workers = max_workers, .start_method = Method}) {}
+};
+using spawned_processes = processes_by<multiprocessing::start_method::spawn>;
+using forked_processes = processes_by<multiprocessing::start_method::fork>;
+
 template <class Executor>
 class executors : public testing::Test {
 public:
     Executor pool = make();
+
+protected:
+    void SetUp() override {
+        if ((is_under_address_sanitizer || is_under_thread_sanitizer) && std::is_same_v<Executor, forked_processes>)
+            GTEST_SKIP() << "a copy of a process with threads may find a lock of the sanitizer taken";
+    }
 
 private:
     static Executor make() {
@@ -101,7 +118,7 @@ private:
 template <class Executor>
 inline constexpr bool is_sequential = std::is_same_v<Executor, sequential_executor>;
 template <class Executor>
-inline constexpr bool is_process_pool = std::is_same_v<Executor, multiprocessing::process_pool_executor>;
+inline constexpr bool is_process_pool = std::is_base_of_v<multiprocessing::process_pool_executor, Executor>;
 
 /// A file that calls write into, wherever they run.
 struct notes {
@@ -122,11 +139,13 @@ struct names {
     template <class Executor>
     static std::string GetName(int) {
         if (std::is_same_v<Executor, sequential_executor>) return "sequential";
-        return std::is_same_v<Executor, threading::thread_pool_executor> ? "threads" : "processes";
+        if (std::is_same_v<Executor, threading::thread_pool_executor>) return "threads";
+        if (std::is_same_v<Executor, spawned_processes>) return "spawned_processes";
+        return std::is_same_v<Executor, forked_processes> ? "forked_processes" : "processes";
     }
 };
-using all_executors =
-    testing::Types<sequential_executor, threading::thread_pool_executor, multiprocessing::process_pool_executor>;
+using all_executors = testing::Types<sequential_executor, threading::thread_pool_executor,
+                                     multiprocessing::process_pool_executor, spawned_processes, forked_processes>;
 TYPED_TEST_SUITE(executors, all_executors, names);
 
 TYPED_TEST(executors, satisfy_the_concept) { static_assert(executor<TypeParam>); }

@@ -5,11 +5,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <new>
 #include <numeric>
+#include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -94,6 +99,45 @@ TEST(shared_array, of_four_gigabytes_is_sent_like_a_small_one) {
     encoder out;
     encode(out, big);
     EXPECT_LE(out.buffer().size(), 16U);
+}
+
+/// How many arrays this process has mapped.
+int mapped_arrays() {
+    std::ifstream maps("/proc/self/maps");
+    int count = 0;
+    for (std::string line; std::getline(maps, line);)
+        if (line.find("memfd:tercet-array") != std::string::npos) ++count;
+    return count;
+}
+
+TEST(shared_array, stays_mapped_in_a_worker_from_one_call_to_the_next_and_not_for_long) {
+    constexpr std::size_t large = 100'000;
+    process_pool_executor pool(1);
+    const auto place = [](const shared_array<double>& array) { return reinterpret_cast<std::uintptr_t>(array.data()); };
+    const shared_array<double> first(large);
+    const auto where = pool.submit(place, first).result();
+    EXPECT_EQ(pool.submit(mapped_arrays).result(), 1);
+    EXPECT_EQ(pool.submit(place, first).result(), where);
+    pool.submit(place, shared_array<double>(10)).result();
+    EXPECT_EQ(pool.submit(mapped_arrays).result(), 1) << "a small one";
+    for (int i = 0; i < 5; ++i) pool.submit(place, shared_array<double>(large)).result();
+    EXPECT_EQ(pool.submit(mapped_arrays).result(), 2);
+    EXPECT_EQ(pool.submit(place, first).result() != 0, true);
+    while (pool.submit(mapped_arrays).result() != 0) std::this_thread::yield();
+}
+
+TEST(shared_array, is_let_go_by_a_worker_that_has_nothing_to_do) {
+    process_pool_executor pool(1);
+    pool.submit([](const shared_array<double>& array) { return array.size(); }, shared_array<double>(100'000)).result();
+    const pid_t worker = pool.worker_pids().front();
+    const auto has_mapped = [worker] {
+        std::ifstream maps("/proc/" + std::to_string(worker) + "/maps");
+        for (std::string line; std::getline(maps, line);)
+            if (line.find("memfd:tercet-array") != std::string::npos) return true;
+        return false;
+    };
+    EXPECT_TRUE(has_mapped());
+    while (has_mapped()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 
 TEST(shared_array, of_nothing_and_of_too_much) {

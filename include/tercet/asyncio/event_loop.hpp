@@ -23,6 +23,7 @@
 
 namespace tercet::asyncio {
 
+class answer_watch;
 class blocking_threads;
 class descriptor_callbacks;
 class file_threads;
@@ -177,6 +178,7 @@ public:
     task_search begin_search() noexcept;
 
 private:
+    friend class answer_watch;
     friend class promise_base;
     friend class task_base;
     class running;
@@ -221,6 +223,7 @@ private:
     task_base* last_to_tell_ = nullptr;
     bool is_telling_ = false;
     io_source* sources_ = nullptr;
+    answer_watch* answer_watches_ = nullptr;  // of pools whose calls coroutines wait for
     bool is_closed_ = false;
     std::unique_ptr<ready_shuffler> shuffler_;  // when there is a seed
     std::unique_ptr<loop_clock> clock_;

@@ -10,6 +10,7 @@
 
 namespace tercet::asyncio {
 
+class answer_watch;
 class inbox;
 
 /// The wait of a coroutine for a future that another thread finishes.
@@ -30,9 +31,11 @@ protected:
 private:
     static void fire_from_any_thread(continuation& self) noexcept;
     static void arrive(ready_node& self, reason why) noexcept;
+    void end_watch() noexcept;
 
     future_state_base& state_;
     inbox* inbox_ = nullptr;
+    answer_watch* answer_watch_ = nullptr;  // where the loop itself takes the answer in
     when_cancelled when_cancelled_;
 };
 

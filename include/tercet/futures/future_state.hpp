@@ -16,6 +16,8 @@
 
 namespace tercet {
 
+class answer_source;
+
 /// What a thread wants to hear while it finishes a future.
 class finish_observer {
 public:
@@ -97,6 +99,9 @@ public:
     /// A thread is about to sleep until this is done: it may do the producer's work instead, for as long as that helps.
     /// Returns whether it is done. Any thread.
     virtual bool work_instead_of_waiting(std::chrono::steady_clock::time_point) noexcept { return false; }
+
+    /// Where the result comes from, if an event loop can take it in; or null. Any thread.
+    virtual std::shared_ptr<answer_source> answers() noexcept { return nullptr; }
 
     /// Runs callbacks that a `finish_observer` has taken over.
     static void run_callbacks(continuation* callbacks) noexcept;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tercet/futures/answer_source.hpp>
 #include <tercet/futures/future_state.hpp>
 #include <tercet/futures/submit_options.hpp>
 #include <tercet/multiprocessing/measured.hpp>
@@ -22,17 +23,14 @@ class remote_task;
 struct ring_record;
 struct worker_channel;
 
-/// A pool, to a thread that waits for one of its calls.
-class call_driver {
+/// A pool, to a thread, or an event loop, that waits for one of its calls.
+class call_driver : public answer_source {
 public:
     /// Does the pool's work for `task` on this thread, as far as it can, until the call is over or `deadline` passes.
     /// Returns whether the call is over. Runs no callbacks.
     virtual bool drive(remote_task& task, std::chrono::steady_clock::time_point deadline) noexcept = 0;
     /// Asks a call that runs to stop. Any thread.
     virtual void ask_to_stop(remote_task& task) noexcept = 0;
-
-    call_driver(const call_driver&) = delete;
-    call_driver& operator=(const call_driver&) = delete;
 
 protected:
     call_driver() noexcept = default;
@@ -174,6 +172,8 @@ public:
     bool work_instead_of_waiting(clock::time_point deadline) noexcept override {
         return driver && driver->drive(*this, deadline);
     }
+
+    std::shared_ptr<answer_source> answers() noexcept override { return driver; }
 
 private:
     void request_stop() noexcept override {

@@ -2,6 +2,7 @@
 
 #include <tercet/multiprocessing/unique_fd.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -24,6 +25,13 @@ public:
     /// `std::system_error` when it cannot be mapped.
     static std::shared_ptr<shared_segment> open(unique_fd fd, std::size_t size, segment_access access);
     static constexpr std::size_t any_size = static_cast<std::size_t>(-1);
+
+    /// For a process that is sent the same segments again and again: from now on the two large ones that it opened last
+    /// stay mapped, so that neither is unmapped and mapped anew between two calls.
+    static void begin_keeping();
+    /// Lets those go that were not opened since. Any thread.
+    static void release_kept(std::chrono::steady_clock::time_point since) noexcept;
+    static bool has_kept() noexcept;
 
     shared_segment(const shared_segment&) = delete;
     shared_segment& operator=(const shared_segment&) = delete;
