@@ -103,6 +103,8 @@ void pool_manager::run() noexcept {
     close_socket(server_.socket);
     epoll_.reset();
     bell_.reset();
+    loop_timer_.reset();
+    if (!has_loop_) loop_bell_.reset();
     queue_.release_wake();
 }
 

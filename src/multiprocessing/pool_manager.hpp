@@ -178,7 +178,8 @@ private:
     }
     bool ask_for_signals() noexcept;
     void wake_reader() noexcept;
-    void set_loop_timer(bool runs) noexcept;
+    void set_loop_timer(std::chrono::nanoseconds after) noexcept;
+    void look_soon_after_loop() noexcept;
     void on_loop_timer() noexcept;
     void note_late_loop() noexcept;
     static bool is_given_up(const worker_channel& worker) noexcept {
@@ -229,8 +230,10 @@ private:
     continuation* last_ended_callback_ = nullptr;
     bool has_loop_ = false;      // an event loop takes the answers
     bool is_loop_late_ = false;  // but does something else
-    bool is_loop_timer_set_ = false;
     bool is_look_after_loop_due_ = false;
+    std::chrono::nanoseconds look_after_loop_in_{0};  // 0: the timer is not set
+    std::uint64_t answered_at_look_ = 0;
+    std::vector<channel_pointer> seen_by_loop_;  // the loop's own
     bool is_over_ = false;
     std::size_t readers_ = 0;                                    // threads that finish what they have read
     double typical_ns_ = 1e9;                                    // how long calls take

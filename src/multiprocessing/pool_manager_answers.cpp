@@ -7,7 +7,8 @@
 //
 // A thread that waits for a future reads the answers of the worker that has its task (drive). While it looks, the
 // worker signals nobody; when it goes to sleep, it asks to be woken itself; when it leaves, it asks for the bell of the
-// pool's thread and looks once more. So at any time somebody looks, or the worker knows whom to wake.
+// pool's thread, or of the loop that does its part, and looks once more. So at any time somebody looks, or the worker
+// knows whom to wake.
 
 #include <tercet/futures/futex.hpp>
 #include <tercet/multiprocessing/remote_exception.hpp>

@@ -16,7 +16,6 @@
 #include <charconv>
 #include <csignal>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "pool_manager.hpp"
@@ -25,19 +24,22 @@ namespace tercet::multiprocessing {
 
 namespace {
 
-/// The resident memory of a process in bytes; 0 when it has ended.
-std::size_t resident_bytes(pid_t pid) {
+/// The resident memory in bytes that a process has for itself; 0 when it has ended.
+std::size_t own_resident_bytes(pid_t pid) {
     const unique_fd file(::open(fmt::format("/proc/{}/statm", pid).c_str(), O_RDONLY | O_CLOEXEC));
     std::array<char, 64> text{};
     const ssize_t size = file ? ::read(file.get(), text.data(), text.size()) : 0;
     if (size <= 0) return 0;
-    const std::string_view numbers(text.data(), static_cast<std::size_t>(size));  // proc(5): size, resident, … in pages
-    const auto space = numbers.find(' ');
-    std::size_t pages = 0;
-    if (space == numbers.npos) return 0;
-    std::from_chars(numbers.data() + space + 1, numbers.data() + numbers.size(), pages);
+    // proc(5): size, resident, shared, … in pages
+    std::array<std::size_t, 3> pages{};
+    const char* const end = text.data() + size;
+    const char* next = text.data();
+    for (std::size_t& number : pages) {
+        next = std::from_chars(next, end, number).ptr;
+        if (next != end) ++next;
+    }
     static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    return pages * page;
+    return (pages[1] - std::min(pages[1], pages[2])) * page;
 }
 
 }  // namespace
@@ -87,7 +89,7 @@ void pool_manager::check_memory() {
     next_memory_look_ = now + memory_look_every;
     for (const auto& [id, worker] : workers_) {
         if ((worker->at != stage::idle && worker->at != stage::busy) || worker->is_doomed) continue;
-        const std::size_t has = resident_bytes(worker->pid);
+        const std::size_t has = own_resident_bytes(worker->pid);
         if (has <= options_.worker_memory_limit) continue;
         if (worker->at == stage::idle) {
             retire(*worker);

@@ -3,18 +3,20 @@
 // it.
 //
 // A loop may be busy with something else, or blocked. Therefore the pool's thread looks now and then what has come, as
-// long as a loop has its part. When it finds answers the loop is late, and the bells ring for the pool's thread again
-// until the loop is back; so callbacks of other futures, and calls that wait for a worker, wait once, for a moment. The
-// timer for it goes on for a while when a loop gives the part back, so that one that awaits call after call does not
-// set it for each.
+// long as a loop has its part: soon after a call was submitted or answered, less and less often while nothing happens.
+// When it finds answers the loop is late, and the bells ring for the pool's thread again until the loop is back; so
+// callbacks of other futures, and calls that wait for a worker, wait once, for a moment. The timer for it goes on when
+// a loop gives the part back, up to the next look, so that one that awaits call after call does not set it for each.
 
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <new>
-#include <vector>
+#include <utility>
 
 #include "pool_manager.hpp"
 
@@ -22,8 +24,11 @@ namespace tercet::multiprocessing {
 
 namespace {
 
-constexpr long look_after_loop_every_ns = 25'000'000;
-constexpr int most_rounds = 4;  // before the loop has a turn again
+using namespace std::chrono_literals;
+
+constexpr std::chrono::nanoseconds first_look_after = 25ms;
+constexpr std::chrono::nanoseconds last_look_after = 1s;
+constexpr int most_rounds = 2;  // before the loop has a turn again
 
 void ring(const unique_fd& bell) noexcept {
     const std::uint64_t one = 1;
@@ -62,43 +67,44 @@ int pool_manager::begin_taking() noexcept {
     if (has_loop_ || is_over_) return -1;
     has_loop_ = true;
     is_loop_late_ = false;
-    if (!is_loop_timer_set_) set_loop_timer(true);
+    look_soon_after_loop();
     if (!ask_for_signals()) wake_reader();
     return loop_bell_.get();
 }
 
 void pool_manager::take_answers() noexcept {
     lock_type lock(mutex_);
-    callback_collector callbacks(*this);
+    if (!has_loop_) return;
+    clear(loop_bell_);  // workers write to it, who might fill it
     is_loop_late_ = false;
+    callback_collector callbacks(*this);
     try {
-        std::vector<channel_pointer> seen;
         for (int round = 0; has_loop_; ++round) {
             for (const auto& [id, worker] : workers_)
-                if (!worker->has_driver && has_readable_answer(*worker)) seen.push_back(worker);
-            for (const channel_pointer& worker : seen) {
+                if (!worker->has_driver && has_readable_answer(*worker)) seen_by_loop_.push_back(worker);
+            for (const channel_pointer& worker : seen_by_loop_) {
                 if (!worker->has_driver) read_answers(worker, lock, &callbacks);
                 if (worker->due_signal != 0) queue_.wake();
             }
-            seen.clear();
+            seen_by_loop_.clear();
             if (ask_for_signals()) break;
-            if (round < most_rounds) continue;
+            if (round + 1 < most_rounds) continue;
             wake_reader();
             break;
         }
     } catch (const std::bad_alloc&) {
+        seen_by_loop_.clear();
         queue_.wake();
     }
     if (needs_own_thread()) queue_.wake();
 }
 
 void pool_manager::end_taking() noexcept {
-    {
-        const std::lock_guard lock(mutex_);
-        has_loop_ = false;
-        if (!ask_for_signals()) wake_reader();
-    }
+    const std::lock_guard lock(mutex_);
     clear(loop_bell_);  // or the next loop would be woken for nothing
+    has_loop_ = false;
+    if (is_over_) loop_bell_.reset();
+    if (!ask_for_signals()) wake_reader();
 }
 
 /// There were answers that the loop has not taken. When it comes to look, it has its part again.
@@ -107,17 +113,26 @@ void pool_manager::note_late_loop() noexcept {
     ring(loop_bell_);
 }
 
-void pool_manager::set_loop_timer(bool runs) noexcept {
-    itimerspec interval{};
-    if (runs) interval = {{0, look_after_loop_every_ns}, {0, look_after_loop_every_ns}};
-    ::timerfd_settime(loop_timer_.get(), 0, &interval, nullptr);
-    is_loop_timer_set_ = runs;
+void pool_manager::set_loop_timer(std::chrono::nanoseconds after) noexcept {
+    const itimerspec once{{}, {after.count() / 1'000'000'000, static_cast<long>(after.count() % 1'000'000'000)}};
+    ::timerfd_settime(loop_timer_.get(), 0, &once, nullptr);
+    look_after_loop_in_ = after;
+}
+
+/// Something has happened while a loop has its part.
+void pool_manager::look_soon_after_loop() noexcept {
+    if (look_after_loop_in_ != first_look_after) set_loop_timer(first_look_after);
 }
 
 void pool_manager::on_loop_timer() noexcept {
     clear(loop_timer_);
     is_look_after_loop_due_ = has_loop_;
-    if (!has_loop_) set_loop_timer(false);
+    if (!has_loop_) {
+        look_after_loop_in_ = {};
+        return;
+    }
+    const bool is_quiet = std::exchange(answered_at_look_, answered_) == answered_;
+    set_loop_timer(is_quiet ? std::min(2 * look_after_loop_in_, last_look_after) : first_look_after);
 }
 
 }  // namespace tercet::multiprocessing

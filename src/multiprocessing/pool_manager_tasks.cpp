@@ -278,6 +278,7 @@ void pool_manager::on_submitted() noexcept {
     try {
         assign_tasks();
         if (queue_.size() != 0) read_for_room(lock);
+        if (has_loop_) look_soon_after_loop();
     } catch (const std::exception&) {  // no memory: the pool's thread tries again, and says so
         queue_.wake();
         return;

@@ -3,8 +3,9 @@
 // lock that was taken through one can be released through another.
 //
 // A worker is sent the same array with call after call. To unmap gigabytes takes milliseconds, and to touch them again
-// takes longer, so it keeps what it used last for a moment (worker_process.cpp says how long). What is kept is let go
-// before another takes its place, so that a worker never has much more than its calls have used within that time.
+// takes longer, so it keeps what it was sent more than once until nobody has used it from one look to the next; its
+// second thread looks every second. What comes only once is not kept; and all that is kept is let go when there is no
+// room to map something else.
 //
 // `mappings` is locked around a fork, so that the copy finds it whole.
 
@@ -14,9 +15,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -41,32 +44,51 @@ struct mappings_type {
 
     struct kept_segment {
         std::shared_ptr<shared_segment> segment;
-        std::chrono::steady_clock::time_point opened;
+        bool was_used = false;  // since the last look
     };
     std::array<kept_segment, 2> kept;  // the one that was opened last is the first
-    std::atomic<bool> is_keeping = false;
+    std::array<key, 4> opened_before{};
+    std::size_t oldest_opened = 0;
+    int bell = -1;  // none: nothing is kept
     std::atomic<bool> has_kept = false;
 
-    /// With the mutex. What is returned is to be destroyed without it.
+    // With the mutex. What is returned is to be destroyed without it.
+
+    /// Notes that it is opened, and returns whether it was before, and is worth to be kept.
+    bool note_opening(const key& opened, std::size_t size) noexcept {
+        if (bell < 0 || size < smallest_kept) return false;
+        if (std::ranges::find(opened_before, opened) != opened_before.end()) return true;
+        opened_before[oldest_opened] = opened;
+        oldest_opened = (oldest_opened + 1) % opened_before.size();
+        return false;
+    }
     [[nodiscard]] std::shared_ptr<shared_segment> keep(const std::shared_ptr<shared_segment>& opened) noexcept {
-        if (!is_keeping.load(std::memory_order_relaxed) || opened->size() < smallest_kept) return nullptr;
         std::shared_ptr<shared_segment> replaced;
         if (kept[0].segment != opened) {
             if (kept[1].segment != opened) replaced = make_room();
             std::swap(kept[0], kept[1]);
         }
-        kept[0] = {opened, std::chrono::steady_clock::now()};
-        has_kept.store(true, std::memory_order_relaxed);
+        kept[0] = {opened, true};
+        if (!has_kept.exchange(true, std::memory_order_relaxed)) ::eventfd_write(bell, 1);
         return replaced;
     }
-    /// The same, for a segment that is not kept.
+    /// For one more.
     [[nodiscard]] std::shared_ptr<shared_segment> make_room() noexcept { return std::move(kept[1].segment); }
+    [[nodiscard]] std::array<kept_segment, 2> take_kept() noexcept {
+        has_kept.store(false, std::memory_order_relaxed);
+        return std::exchange(kept, {});
+    }
 };
 
 mappings_type& mappings() {
     static auto* const all = new mappings_type;  // never destroyed: static handles may outlive any order
-    [[maybe_unused]] static const int registered = ::pthread_atfork(
-        [] { mappings().mutex.lock(); }, [] { mappings().mutex.unlock(); }, [] { mappings().mutex.unlock(); });
+    [[maybe_unused]] static const int registered =
+        ::pthread_atfork([] { mappings().mutex.lock(); }, [] { mappings().mutex.unlock(); },
+                         [] {
+                             mappings().bell = -1;  // nobody looks after them there
+                             const auto kept = mappings().take_kept();
+                             mappings().mutex.unlock();
+                         });
     return *all;
 }
 
@@ -78,6 +100,16 @@ struct stat status_of(int fd) {
     return status;
 }
 
+/// False: there was nothing.
+bool release_kept() noexcept {
+    auto& all = mappings();
+    std::array<mappings_type::kept_segment, 2> released;
+    const std::lock_guard guard(all.mutex);
+    if (!all.has_kept.load(std::memory_order_relaxed)) return false;
+    released = all.take_kept();
+    return true;
+}
+
 mappings_type::key key_of(const struct stat& status, segment_access access) {
     return {status.st_dev, status.st_ino, access};
 }
@@ -87,7 +119,9 @@ mappings_type::key key_of(const struct stat& status, segment_access access) {
 shared_segment::shared_segment(unique_fd fd, std::size_t size, segment_access access)
     : fd_(std::move(fd)), size_(size), access_(access) {
     const int protection = access == segment_access::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
-    void* const start = ::mmap(nullptr, size_, protection, MAP_SHARED, fd_.get(), 0);
+    void* start = ::mmap(nullptr, size_, protection, MAP_SHARED, fd_.get(), 0);
+    if (start == MAP_FAILED && errno == ENOMEM && release_kept())
+        start = ::mmap(nullptr, size_, protection, MAP_SHARED, fd_.get(), 0);
     if (start == MAP_FAILED) throw_errno(fmt::format("shared memory: mmap of {} bytes", size_));
     data_ = static_cast<std::byte*>(start);
 }
@@ -138,15 +172,17 @@ std::shared_ptr<shared_segment> shared_segment::open(unique_fd fd, std::size_t s
     const auto key = key_of(status, access);
     auto& all = mappings();
     std::shared_ptr<shared_segment> replaced;  // outlives the guards, as do the others
+    bool is_to_be_kept = false;
     {
         const std::lock_guard guard(all.mutex);
+        is_to_be_kept = all.note_opening(key, static_cast<std::size_t>(status.st_size));
         const auto found = all.known.find(key);
         if (found != all.known.end())
             if (auto here = found->second.lock()) {
-                replaced = all.keep(here);
+                if (is_to_be_kept) replaced = all.keep(here);
                 return here;
             }
-        if (all.is_keeping.load(std::memory_order_relaxed) && size >= smallest_kept) replaced = all.make_room();
+        if (is_to_be_kept) replaced = all.make_room();
     }
     replaced.reset();
     std::shared_ptr<shared_segment> opened(
@@ -157,25 +193,33 @@ std::shared_ptr<shared_segment> shared_segment::open(unique_fd fd, std::size_t s
     earlier = entry.lock();
     if (earlier) return earlier;
     entry = opened;
-    replaced = all.keep(opened);
+    if (is_to_be_kept) replaced = all.keep(opened);
     return opened;
 }
 
-void shared_segment::begin_keeping() { mappings().is_keeping.store(true, std::memory_order_relaxed); }
+void shared_segment::begin_keeping(int bell) noexcept {
+    auto& all = mappings();
+    const std::lock_guard guard(all.mutex);
+    all.bell = bell;
+}
 
 bool shared_segment::has_kept() noexcept { return mappings().has_kept.load(std::memory_order_relaxed); }
 
-void shared_segment::release_kept(std::chrono::steady_clock::time_point since) noexcept {
-    std::array<std::shared_ptr<shared_segment>, 2> released;
+bool shared_segment::look_after_kept() noexcept {
     auto& all = mappings();
+    std::array<std::shared_ptr<shared_segment>, 2> released;
     const std::lock_guard guard(all.mutex);
     bool is_any_left = false;
-    for (std::size_t i = 0; i < all.kept.size(); ++i)
-        if (all.kept[i].opened < since)
-            released[i] = std::move(all.kept[i].segment);
+    for (std::size_t i = 0; i < released.size(); ++i) {
+        auto& [segment, was_used] = all.kept[i];
+        const bool is_used = segment.use_count() > 1;
+        if (std::exchange(was_used, is_used) || is_used)
+            is_any_left = is_any_left || segment;
         else
-            is_any_left = is_any_left || all.kept[i].segment;
+            released[i] = std::move(segment);
+    }
     all.has_kept.store(is_any_left, std::memory_order_relaxed);
+    return is_any_left;
 }
 
 unique_fd shared_segment::read_only_descriptor() const {

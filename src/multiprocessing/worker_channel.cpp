@@ -22,6 +22,8 @@ void worker_channel::close_requests() noexcept {
 }
 
 void worker_channel::ask_for(answer_signal signal) noexcept {
+    // Where it stands already, the worker will take it, after whatever it writes.
+    if (segment.head().signal.load(std::memory_order_acquire) == signal && signal != answer_signal::none) return;
     segment.head().signal.store(signal, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);  // before the answers are looked at once more
 }

@@ -1,8 +1,8 @@
 // Two threads. The main one takes a request from its ring, runs it and writes the answer into the other ring. What is
 // too large for a ring, and what comes with file descriptors, goes through the socket; a short message in the ring
 // keeps its place. The other thread waits for the end of the pool's process and of the connection, and ends this
-// process at once, whatever the main one is busy with. The pool says goodbye to an idle worker by a word in the shared
-// memory.
+// process at once, whatever the main one is busy with; it also lets shared memory go that is kept for calls which do
+// not come (shared_segment.cpp). The pool says goodbye to an idle worker by a word in the shared memory.
 
 #include "worker_process.hpp"
 
@@ -42,6 +42,8 @@ namespace tercet::multiprocessing {
 
 namespace {
 
+constexpr int look_after_kept_every_ms = 1'000;
+
 struct lifelines {
     int socket;
     int parent;
@@ -51,13 +53,18 @@ struct lifelines {
 void* watch(void* argument) {
     const auto watched = *static_cast<const lifelines*>(argument);
     pollfd ends[] = {{watched.socket, 0, 0}, {watched.parent, POLLIN, 0}, {watched.stop_bell, POLLIN, 0}};
-    for (;;) {
-        const int count = ::poll(ends, 3, -1);
+    for (bool has_kept = false;;) {
+        const int count = ::poll(ends, 3, has_kept ? look_after_kept_every_ms : -1);
         if (count < 0 && (errno == EINTR || errno == ENOMEM)) continue;
+        if (count == 0) {
+            has_kept = shared_segment::look_after_kept();
+            continue;
+        }
         if (count < 0 || ends[0].revents != 0 || ends[1].revents != 0) end_process(1);
         std::uint64_t rung = 0;
         if (::read(watched.stop_bell, &rung, sizeof rung) < 0 && errno != EAGAIN && errno != EINTR) end_process(1);
         look_whether_to_stop();
+        has_kept = shared_segment::has_kept();
     }
 }
 
@@ -80,7 +87,7 @@ public:
         loop_bell_ = std::move(descriptors[3]);
         lifelines_.stop_bell = stop_bell_.get();
         descriptors[0].reset();
-        shared_segment::begin_keeping();
+        shared_segment::begin_keeping(stop_bell_.get());
         if (!initialize(descriptors.subspan(initialize_descriptors))) end_process(1);
 
         rings both{segment.head(),
@@ -132,8 +139,7 @@ private:
             return;
         }
         const auto begin = clock::now();
-        if (shared_segment::has_kept()) shared_segment::release_kept(begin - keep_memory);
-        if (block_.capacity() != 0 && begin - block_was_used_ > keep_memory && shared.answers.is_all_read())
+        if (block_.capacity() != 0 && begin - block_was_used_ > keep_block && shared.answers.is_all_read())
             block_.reset();
         set_current_call(message.record);
         auto kind = frame_kind::error;
@@ -167,7 +173,7 @@ private:
             };
             // While more requests wait, who has sent them looks for answers by itself.
             if (has_unsignalled_ && !shared.requests.has_message()) signal_pool(shared);
-            if (!spin_.until(is_wanted)) sleep_until(shared, is_wanted, has_spare_memory());
+            if (!spin_.until(is_wanted)) sleep_until(shared, is_wanted, block_.capacity() != 0);
             const auto message = shared.requests.front();
             if (message.record) return message;
             if (shared.requests.is_malformed()) end_process(1);
@@ -196,23 +202,17 @@ private:
         has_unsignalled_ = true;
     }
 
-    /// Whether memory is kept for the next call that may be given back after a while.
-    bool has_spare_memory() const noexcept { return block_.capacity() != 0 || shared_segment::has_kept(); }
-    void give_memory_back(rings& shared) noexcept {
-        shared_segment::release_kept(clock::time_point::max());
-        if (shared.answers.is_all_read()) block_.reset();
-    }
-
-    /// Sleeps unless `is_over()`; the pool's side changes that and then looks at `worker_sleeps`.
+    /// Sleeps unless `is_over()`; the pool's side changes that and then looks at `worker_sleeps`. May give the memory
+    /// of large results back after a while.
     template <class Condition>
-    void sleep_until(rings& shared, Condition is_over, bool gives_memory_back = false) {
+    void sleep_until(rings& shared, Condition is_over, bool is_idle = false) {
         auto& sleeps = shared.head.worker_sleeps;
-        const auto limit = gives_memory_back ? clock::now() + keep_memory : clock::time_point::max();
+        const auto limit = is_idle ? clock::now() + keep_block : clock::time_point::max();
         sleeps.store(1, std::memory_order_relaxed);
         std::atomic_thread_fence(std::memory_order_seq_cst);
         if (!is_over()) futex_wait(sleeps, 1, limit, futex_scope::shared);
         sleeps.store(0, std::memory_order_relaxed);
-        if (gives_memory_back && !is_over() && clock::now() >= limit) give_memory_back(shared);
+        if (is_idle && !is_over() && clock::now() >= limit && shared.answers.is_all_read()) block_.reset();
     }
 
     /// A place for a large result: there is one, which the pool must have read.
@@ -293,7 +293,7 @@ private:
     }
 
     static constexpr std::size_t kept_capacity = std::size_t{1} << 20U;
-    static constexpr std::chrono::seconds keep_memory{1};
+    static constexpr std::chrono::seconds keep_block{1};
 
     unique_fd socket_;
     unique_fd parent_;

@@ -140,11 +140,28 @@ TEST_P(awaited_calls, leave_the_pool_to_its_thread_when_the_loop_has_ended) {
         EXPECT_TRUE(waits.cancelled());
     };
     run(main());
+    std::this_thread::sleep_for(100ms);  // until the pool's thread looks no more whether the loop is late
     std::latch is_done(1);
     call.add_done_callback([&] { is_done.count_down(); });
     signpost::write(gate.path(), 7);
     is_done.wait();
     EXPECT_EQ(call.result(), 7);
+}
+
+TEST_P(awaited_calls, hand_the_pool_over_at_once_when_loops_and_its_thread_take_turns) {
+    constexpr int turns = 200;
+    process_pool_executor pool(1);
+    auto main = [&]() -> coro<int> { co_return co_await pool.submit(square, 3); };
+    const auto from = std::chrono::steady_clock::now();
+    for (int i = 0; i < turns; ++i) {
+        EXPECT_EQ(run(main()), 9);
+        std::latch is_done(1);
+        auto other = pool.submit(square, 2);
+        other.add_done_callback([&] { is_done.count_down(); });
+        is_done.wait();
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - from,
+              turns * 7ms);  // a look at the loop every 25 ms would be too late
 }
 
 TEST_P(awaited_calls, of_a_loop_that_is_blocked_hold_up_no_others) {
@@ -187,6 +204,21 @@ TEST_P(awaited_calls, may_be_cancelled_before_they_begin) {
         EXPECT_EQ(one, 1);
     };
     run(main());
+}
+
+TEST_P(awaited_calls, leave_no_descriptor_behind_when_futures_of_an_ended_pool_are_kept) {
+    std::vector<future<int>> kept;
+    const auto use_a_pool = [&] {
+        process_pool_executor pool(1);
+        auto call = pool.submit(square, 3);
+        auto main = [&]() -> coro<void> { co_await call; };
+        run(main());
+        kept.push_back(std::move(call));
+    };
+    use_a_pool();
+    const auto before = open_fds();
+    for (int i = 0; i < 3; ++i) use_a_pool();
+    EXPECT_EQ(open_fds(), before);
 }
 
 TEST_P(awaited_calls, end_by_their_time_limit) {

@@ -167,9 +167,9 @@ async fn echo() -> f64 {
         spawn(async move {
             let mut buffer = vec![0; 65536];
             loop {
-                match connection.read(&mut buffer).await {
-                    Ok(count) if count > 0 => connection.write_all(&buffer[..count]).await.unwrap(),
-                    _ => return,
+                let count = connection.read(&mut buffer).await.unwrap_or(0);
+                if count == 0 || connection.write_all(&buffer[..count]).await.is_err() {
+                    return; // the client is through
                 }
             }
         });

@@ -4,7 +4,8 @@ namespace tercet {
 
 /// Where results come from outside of this process, and something has to take them in before futures are done. Usually
 /// a thread of its own does; an event loop that waits for such a future does it by itself, which saves waking that
-/// thread. One loop at a time. Any thread, one after the other.
+/// thread. One loop at a time. Any thread; the
+/// last two, the one whose `begin_taking` has succeeded.
 class answer_source {
 public:
     /// From now on the caller calls `take_answers` whenever the descriptor that is returned has become readable

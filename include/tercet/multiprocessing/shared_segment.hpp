@@ -2,7 +2,6 @@
 
 #include <tercet/multiprocessing/unique_fd.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -26,11 +25,13 @@ public:
     static std::shared_ptr<shared_segment> open(unique_fd fd, std::size_t size, segment_access access);
     static constexpr std::size_t any_size = static_cast<std::size_t>(-1);
 
-    /// For a process that is sent the same segments again and again: from now on the two large ones that it opened last
-    /// stay mapped, so that neither is unmapped and mapped anew between two calls.
-    static void begin_keeping();
-    /// Lets those go that were not opened since. Any thread.
-    static void release_kept(std::chrono::steady_clock::time_point since) noexcept;
+    /// For a process that is sent the same segments again and again: from now on large ones that are opened more than
+    /// once stay mapped, two at most. `bell`, an eventfd, is written to when there is one; whoever reads it calls
+    /// `look_after_kept` every second.
+    static void begin_keeping(int bell) noexcept;
+    /// Lets those go that nobody has used since the last look. False: there are no more, and the bell says when there
+    /// are. Any thread.
+    static bool look_after_kept() noexcept;
     static bool has_kept() noexcept;
 
     shared_segment(const shared_segment&) = delete;
@@ -50,6 +51,7 @@ public:
     [[nodiscard]] std::shared_ptr<shared_segment> unpin() noexcept { return std::move(pinned_); }
 
 private:
+    /// Maps it.
     shared_segment(unique_fd fd, std::size_t size, segment_access access);
     void enlist();
 
