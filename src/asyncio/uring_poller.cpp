@@ -38,6 +38,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bitset>
 #include <cerrno>
 #include <climits>
@@ -68,6 +69,15 @@ constexpr std::array ladder{
     IORING_SETUP_SUBMIT_ALL,
     0U,
 };
+
+/// Goes up when the memory of a ring is given back, of which another thread's ring may be made. liburing maps by system
+/// calls of its own, so ThreadSanitizer does not see that the one comes after the other.
+std::atomic<unsigned> rings_ended{0};
+
+void end_ring(io_uring& ring) noexcept {
+    rings_ended.fetch_add(1, std::memory_order_release);
+    ::io_uring_queue_exit(&ring);
+}
 
 void* map(std::size_t size) noexcept {
     void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -151,6 +161,7 @@ bool uring_poller::start() noexcept {
         return -::io_uring_queue_init_params(entries, &ring_, &how);
     });
     if (error != 0) return false;
+    static_cast<void>(rings_ended.load(std::memory_order_acquire));
     has_ring_ = true;
     is_enabled_ = (ring_.flags & IORING_SETUP_R_DISABLED) == 0;
     owner_ = {};
@@ -195,7 +206,7 @@ uring_poller::~uring_poller() {
         queue_requests();
         ::io_uring_submit_and_get_events(&ring_);
     }
-    if (has_ring_) ::io_uring_queue_exit(&ring_);
+    if (has_ring_) end_ring(ring_);
     if (buffers_) ::munmap(buffers_, buffer_memory);
     if (buffer_ring_) ::munmap(buffer_ring_, buffer_ring_memory);
     while (first_) delete std::exchange(first_, first_->next);
@@ -206,7 +217,7 @@ void uring_poller::take_over() noexcept {
     const bool is_bound = (ring_.flags & IORING_SETUP_SINGLE_ISSUER) != 0;
     if (is_enabled_ && is_bound && owner_ != std::thread::id()) {
         reap(UINT_MAX);
-        ::io_uring_queue_exit(&ring_);
+        end_ring(ring_);
         has_ring_ = false;
         if (!start()) std::terminate();  // it was allowed before
         for (registration* each = first_; each; each = each->next) {

@@ -41,6 +41,13 @@ void until(Predicate predicate) {
     while (!predicate()) std::this_thread::yield();
 }
 
+struct ranked {
+    int rank = 0;
+    int number = 0;
+    friend bool operator<(const ranked& a, const ranked& b) { return a.rank < b.rank; }
+    friend bool operator==(const ranked&, const ranked&) = default;
+};
+
 class managed : public testing::Test {
 protected:
     manager m;
@@ -79,6 +86,12 @@ TEST_F(managed, list_does_what_pythons_does) {
     flags.set(1, false);
     EXPECT_TRUE(flags.get(0));
     EXPECT_THAT(flags.values(), ElementsAre(true, false, true));
+}
+
+TEST_F(managed, list_keeps_the_order_of_equal_items_when_it_is_sorted) {
+    const list_proxy<ranked> all = m.list<ranked>({{2, 0}, {1, 1}, {2, 2}, {1, 3}, {0, 4}});
+    all.sort();
+    EXPECT_THAT(all.values(), ElementsAre(ranked{0, 4}, ranked{1, 1}, ranked{1, 3}, ranked{2, 0}, ranked{2, 2}));
 }
 
 TEST_F(managed, list_changes_in_one_go) {

@@ -121,7 +121,7 @@ TEST(pool, what_a_callback_throws_is_reported_and_the_result_is_there) {
 TEST(pool, map_keeps_the_order_of_the_input_whatever_the_chunks) {
     pool workers(2);
     const auto numbers = first_numbers(1'000);
-    for (const std::size_t chunk_size : {0, 1, 7, 5'000}) {
+    for (const std::size_t chunk_size : {0U, 1U, 7U, 5'000U}) {
         const std::vector<int> squares = workers.map(square, numbers, chunk_size);
         ASSERT_EQ(squares.size(), 1'000U);
         for (int i = 0; i < 1'000; ++i) ASSERT_EQ(squares[static_cast<std::size_t>(i)], i * i);
@@ -199,7 +199,7 @@ TEST(pool, imap_gives_results_in_order_and_errors_in_their_place) {
 
 TEST(pool, imap_pulls_its_input_no_further_than_its_bound) {
     pool workers(2);
-    for (const std::size_t chunk_size : {1, 5}) {
+    for (const std::size_t chunk_size : {1U, 5U}) {
         std::atomic<int> pulled{0};
         auto endless = std::views::iota(0) | std::views::transform([&](int n) {
                            ++pulled;
@@ -243,7 +243,7 @@ TEST(pool, imap_unordered_gives_first_what_is_ready_first) {
 
 TEST(pool, imap_unordered_gives_everything_once) {
     pool workers(2);
-    for (const std::size_t chunk_size : {1, 3, 1'000}) {
+    for (const std::size_t chunk_size : {1U, 3U, 1'000U}) {
         std::multiset<int> seen;
         for (const int each : workers.imap_unordered(square, first_numbers(500), chunk_size)) seen.insert(each);
         ASSERT_EQ(seen.size(), 500U);

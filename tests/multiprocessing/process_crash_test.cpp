@@ -147,7 +147,7 @@ TEST_F(process_crash_by_signal, a_signal_that_was_sent_is_told_from_one_that_was
 }
 
 TEST_F(process_crash_by_signal, each_worker_tells_of_itself) {
-    for (const std::uintptr_t address : {0x10, 0x20, 0x30})
+    for (const std::uintptr_t address : {0x10U, 0x20U, 0x30U})
         EXPECT_EQ(death_of(pool.submit(write_to, address)).crash()->address, address);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -13,6 +14,21 @@ namespace tercet::multiprocessing {
 namespace detail {
 [[noreturn]] void throw_no_item(const char* call, std::size_t index, std::size_t size);
 [[noreturn]] void throw_no_such_item(const char* call);
+
+/// Equal ones stay in their order. Not std::stable_sort: of libstdc++ 12's, clang says that it is deprecated.
+template <class T>
+void sort_stably(std::vector<T>& all) {
+    std::vector<std::size_t> order(all.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::sort(order, [&all = std::as_const(all)](std::size_t a, std::size_t b) {
+        if (all[a] < all[b]) return true;
+        return !(all[b] < all[a]) && a < b;
+    });
+    std::vector<T> sorted;
+    sorted.reserve(all.size());
+    for (const std::size_t each : order) sorted.push_back(std::move(all[each]));
+    all = std::move(sorted);
+}
 }  // namespace detail
 
 /// Python's list in a manager. Each call is made in one go; what takes several, as `results[i] += 1` does, is
@@ -74,7 +90,7 @@ public:
         this->apply([](items& all) { std::ranges::reverse(all); });
     }
     void sort() const {
-        this->apply([](items& all) { std::ranges::stable_sort(all); });
+        this->apply([](items& all) { detail::sort_stably(all); });
     }
 
     /// Where the first is that is equal to `item`. Throws `std::invalid_argument` when there is none.
