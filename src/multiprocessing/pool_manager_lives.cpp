@@ -167,6 +167,11 @@ bool pool_manager::cancel_running(remote_task& task) {
         if (worker.has_driver) worker.wake_waiter();
         note_if_idle(worker);
     } else {
+        take_back(worker);  // what it has not begun must not die with it
+        if (worker.tasks.last() != &task) {  // it has begun another, so it has answered this one
+            task.is_to_be_cancelled = false;
+            return false;
+        }
         doom(worker, SIGKILL, "its call was cancelled");
     }
     queue_.wake();

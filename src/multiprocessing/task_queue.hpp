@@ -24,6 +24,7 @@ public:
 
     bool empty() const noexcept { return first_ == nullptr; }
     remote_task* first() const noexcept { return first_; }
+    remote_task* last() const noexcept { return last_; }
     void push(remote_task& task) noexcept;
     void push_front(remote_task& task) noexcept;
     remote_task* pop() noexcept;
