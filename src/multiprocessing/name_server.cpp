@@ -197,13 +197,14 @@ bool name_server::serve_once() {
     std::map<std::uint64_t, published>::node_type gone;
     std::vector<unique_fd> unlinking;
     const std::lock_guard guard(mutex_);
-    if (event.data.u64 == 0) {
+    const std::uint64_t number = event.data.u64;  // a copy, since the kernel's struct is packed
+    if (number == 0) {
         eventfd_t ignored = 0;
         ::eventfd_read(emptied_.get(), &ignored);
         runs_ = !all_.empty();
         return runs_;
     }
-    const auto found = all_.find(event.data.u64);
+    const auto found = all_.find(number);
     if (found == all_.end()) return true;
     answer(found->second);
     unlinking = take_unlinking(found->second);
