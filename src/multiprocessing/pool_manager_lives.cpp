@@ -24,8 +24,8 @@ namespace tercet::multiprocessing {
 
 namespace {
 
-/// The resident memory in bytes that a process has for itself; 0 when it has ended.
-std::size_t own_resident_bytes(pid_t pid) {
+/// The resident memory of a process that is of no file, in bytes; 0 when it has ended.
+std::size_t anonymous_bytes(pid_t pid) {
     const unique_fd file(::open(fmt::format("/proc/{}/statm", pid).c_str(), O_RDONLY | O_CLOEXEC));
     std::array<char, 64> text{};
     const ssize_t size = file ? ::read(file.get(), text.data(), text.size()) : 0;
@@ -89,7 +89,7 @@ void pool_manager::check_memory() {
     next_memory_look_ = now + memory_look_every;
     for (const auto& [id, worker] : workers_) {
         if ((worker->at != stage::idle && worker->at != stage::busy) || worker->is_doomed) continue;
-        const std::size_t has = own_resident_bytes(worker->pid);
+        const std::size_t has = anonymous_bytes(worker->pid);
         if (has <= options_.worker_memory_limit) continue;
         if (worker->at == stage::idle) {
             retire(*worker);
@@ -167,9 +167,10 @@ bool pool_manager::cancel_running(remote_task& task) {
         if (worker.has_driver) worker.wake_waiter();
         note_if_idle(worker);
     } else {
-        take_back(worker);  // what it has not begun must not die with it
-        if (worker.tasks.last() != &task) {  // it has begun another, so it has answered this one
+        if (!worker.is_exclusive) take_back(worker);  // what it has not begun must not die with it
+        if (worker.tasks.last() != &task) {           // it has begun another, so it has answered this one
             task.is_to_be_cancelled = false;
+            queue_.wake();
             return false;
         }
         doom(worker, SIGKILL, "its call was cancelled");

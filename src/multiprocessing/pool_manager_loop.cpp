@@ -83,7 +83,7 @@ void pool_manager::take_answers() noexcept {
             for (const auto& [id, worker] : workers_)
                 if (!worker->has_driver && has_readable_answer(*worker)) seen_by_loop_.push_back(worker);
             for (const channel_pointer& worker : seen_by_loop_) {
-                if (!worker->has_driver) read_answers(worker, lock, &callbacks);
+                if (!worker->has_driver && read_answers(worker, lock, &callbacks) != 0) look_soon_after_loop();
                 if (worker->due_signal != 0) queue_.wake();
             }
             seen_by_loop_.clear();

@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -42,7 +43,7 @@ namespace tercet::multiprocessing {
 
 namespace {
 
-constexpr int look_after_kept_every_ms = 1'000;
+constexpr std::chrono::seconds look_after_kept_every{1};
 
 struct lifelines {
     int socket;
@@ -53,18 +54,23 @@ struct lifelines {
 void* watch(void* argument) {
     const auto watched = *static_cast<const lifelines*>(argument);
     pollfd ends[] = {{watched.socket, 0, 0}, {watched.parent, POLLIN, 0}, {watched.stop_bell, POLLIN, 0}};
-    for (bool has_kept = false;;) {
-        const int count = ::poll(ends, 3, has_kept ? look_after_kept_every_ms : -1);
+    using clock = std::chrono::steady_clock;
+    auto next_look = clock::time_point::max();  // at what is kept
+    for (;;) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(next_look - clock::now());
+        const bool has_kept = next_look != clock::time_point::max();
+        const int count = ::poll(ends, 3, has_kept ? std::max(0, static_cast<int>(left.count())) : -1);
         if (count < 0 && (errno == EINTR || errno == ENOMEM)) continue;
-        if (count == 0) {
-            has_kept = shared_segment::look_after_kept();
-            continue;
-        }
+        if (has_kept && clock::now() >= next_look)
+            next_look =
+                shared_segment::look_after_kept() ? clock::now() + look_after_kept_every : clock::time_point::max();
+        if (count == 0) continue;
         if (count < 0 || ends[0].revents != 0 || ends[1].revents != 0) end_process(1);
         std::uint64_t rung = 0;
         if (::read(watched.stop_bell, &rung, sizeof rung) < 0 && errno != EAGAIN && errno != EINTR) end_process(1);
         look_whether_to_stop();
-        has_kept = shared_segment::has_kept();
+        if (next_look == clock::time_point::max() && shared_segment::has_kept())
+            next_look = clock::now() + look_after_kept_every;
     }
 }
 

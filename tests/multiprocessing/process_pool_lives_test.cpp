@@ -306,6 +306,22 @@ TEST_F(process_pool_lives, calls_and_their_cancellations_that_meet_end_each_call
     EXPECT_LE(cancelled, 60);
 }
 
+TEST_F(process_pool_lives, a_large_call_that_is_cancelled_before_its_worker_looks_leaves_nothing_on_its_line) {
+    const auto sum = [](const std::vector<double>& all) { return std::accumulate(all.begin(), all.end(), 0.0); };
+    for (const std::size_t count : {std::size_t{4'000}, std::size_t{200'000}}) {  // through the socket, and in a block
+        process_pool_executor pool(1);
+        EXPECT_GT(pool.submit(own_pid).result(), 0);
+        const pid_t worker = pool.worker_pids().front();
+        ::kill(worker, SIGSTOP);
+        auto unwanted = pool.submit(sum, std::vector<double>(count, 1.0));
+        EXPECT_TRUE(pool.cancel_running(unwanted));
+        ::kill(worker, SIGCONT);
+        EXPECT_THROW(unwanted.result(), cancelled_error);
+        for (int i = 2; i < 5; ++i)
+            EXPECT_EQ(pool.submit(sum, std::vector<double>(count, i)).result(), i * static_cast<double>(count));
+    }
+}
+
 TEST_F(process_pool_lives, kill_workers_ends_running_calls_and_cancels_those_that_wait) {
     process_pool_executor pool(1);
     auto runs = pool.submit(stay, here.path());
