@@ -22,6 +22,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "bell.hpp"
 #include "end_process.hpp"
 #include "fork_server.hpp"
 #include "socket.hpp"
@@ -43,9 +44,7 @@ public:
     parent_watch(const parent_watch&) = delete;
     parent_watch& operator=(const parent_watch&) = delete;
     ~parent_watch() {
-        const std::uint64_t one = 1;
-        while (::write(over_.get(), &one, sizeof one) < 0 && errno == EINTR) {
-        }
+        ring(over_.get());
         thread_.join();
     }
 

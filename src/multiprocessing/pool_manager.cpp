@@ -43,6 +43,7 @@
 #include <system_error>
 #include <thread>
 
+#include "bell.hpp"
 #include "oom_kills.hpp"
 #include "pool_manager_epoll.hpp"
 
@@ -166,8 +167,7 @@ void pool_manager::wait_for_events(lock_type& lock) {
         if (tag == queue_tag) {
             queue_.clear_wake();
         } else if (tag == bell_tag) {
-            std::uint64_t rung = 0;
-            [[maybe_unused]] const auto read = ::read(bell_.get(), &rung, sizeof rung);
+            clear_bell(bell_.get());
         } else if (tag == loop_timer_tag) {
             on_loop_timer();
         } else if (tag == server_tag) {

@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include "bell.hpp"
 #include "pool_manager.hpp"
 
 namespace tercet::multiprocessing {
@@ -185,9 +186,7 @@ void pool_manager::ask_to_stop(remote_task& task) noexcept {
     task.is_to_stop = true;
     if (!task.worker || is_given_up(*task.worker) || task.worker->requests.has_released(task.record_end)) return;
     std::atomic_ref(task.record->detail).store(1, std::memory_order_release);
-    const std::uint64_t one = 1;
-    while (::write(task.worker->stop_bell.get(), &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    ring(task.worker->stop_bell.get());
 }
 
 void pool_manager::end_workers(int signal) {

@@ -9,15 +9,13 @@
 // a loop gives the part back, up to the next look, so that one that awaits call after call does not set it for each.
 
 #include <sys/timerfd.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstdint>
 #include <new>
 #include <utility>
 
+#include "bell.hpp"
 #include "pool_manager.hpp"
 
 namespace tercet::multiprocessing {
@@ -29,17 +27,6 @@ using namespace std::chrono_literals;
 constexpr std::chrono::nanoseconds first_look_after = 25ms;
 constexpr std::chrono::nanoseconds last_look_after = 1s;
 constexpr int most_rounds = 2;  // before the loop has a turn again
-
-void ring(const unique_fd& bell) noexcept {
-    const std::uint64_t one = 1;
-    while (::write(bell.get(), &one, sizeof one) < 0 && errno == EINTR) {
-    }
-}
-
-void clear(const unique_fd& bell_or_timer) noexcept {
-    std::uint64_t count = 0;
-    [[maybe_unused]] const auto read = ::read(bell_or_timer.get(), &count, sizeof count);
-}
 
 }  // namespace
 
@@ -57,7 +44,7 @@ bool pool_manager::ask_for_signals() noexcept {
 /// There are answers that nobody may have seen.
 void pool_manager::wake_reader() noexcept {
     if (has_attentive_loop())
-        ring(loop_bell_);
+        ring(loop_bell_.get());
     else
         queue_.wake();
 }
@@ -75,7 +62,7 @@ int pool_manager::begin_taking() noexcept {
 void pool_manager::take_answers() noexcept {
     lock_type lock(mutex_);
     if (!has_loop_) return;
-    clear(loop_bell_);  // workers write to it, who might fill it
+    clear_bell(loop_bell_.get());  // workers write to it, who might fill it
     is_loop_late_ = false;
     callback_collector callbacks(*this);
     try {
@@ -101,7 +88,7 @@ void pool_manager::take_answers() noexcept {
 
 void pool_manager::end_taking() noexcept {
     const std::lock_guard lock(mutex_);
-    clear(loop_bell_);  // or the next loop would be woken for nothing
+    clear_bell(loop_bell_.get());  // or the next loop would be woken for nothing
     has_loop_ = false;
     if (is_over_) loop_bell_.reset();
     if (!ask_for_signals()) wake_reader();
@@ -110,7 +97,7 @@ void pool_manager::end_taking() noexcept {
 /// There were answers that the loop has not taken. When it comes to look, it has its part again.
 void pool_manager::note_late_loop() noexcept {
     is_loop_late_ = true;
-    ring(loop_bell_);
+    ring(loop_bell_.get());
 }
 
 void pool_manager::set_loop_timer(std::chrono::nanoseconds after) noexcept {
@@ -125,7 +112,7 @@ void pool_manager::look_soon_after_loop() noexcept {
 }
 
 void pool_manager::on_loop_timer() noexcept {
-    clear(loop_timer_);
+    clear_bell(loop_timer_.get());
     is_look_after_loop_due_ = has_loop_;
     if (!has_loop_) {
         look_after_loop_in_ = {};

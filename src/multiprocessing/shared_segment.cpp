@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -29,6 +28,8 @@
 #include <system_error>
 #include <tuple>
 #include <utility>
+
+#include "bell.hpp"
 
 namespace tercet::multiprocessing {
 
@@ -69,7 +70,7 @@ struct mappings_type {
             std::swap(kept[0], kept[1]);
         }
         kept[0] = {opened, true};
-        if (!has_kept.exchange(true, std::memory_order_relaxed)) ::eventfd_write(bell, 1);
+        if (!has_kept.exchange(true, std::memory_order_relaxed)) ring(bell);
         return replaced;
     }
     /// For one more.

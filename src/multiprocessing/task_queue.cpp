@@ -17,6 +17,8 @@
 #include <system_error>
 #include <utility>
 
+#include "bell.hpp"
+
 namespace tercet::multiprocessing {
 
 void task_list::push(remote_task& task) noexcept {
@@ -182,11 +184,7 @@ void task_queue::put_back(remote_task& task) noexcept {
     bytes_ += task.request_size();
 }
 
-void task_queue::clear_wake() noexcept {
-    std::uint64_t count = 0;
-    while (::read(wake_.get(), &count, sizeof count) < 0 && errno == EINTR) {
-    }
-}
+void task_queue::clear_wake() noexcept { clear_bell(wake_.get()); }
 
 void task_queue::close() noexcept {
     const std::lock_guard lock(mutex_);
@@ -225,10 +223,7 @@ void task_queue::release_wake() noexcept {
 }
 
 void task_queue::ring() noexcept {
-    if (!wake_) return;
-    const std::uint64_t one = 1;
-    while (::write(wake_.get(), &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    if (wake_) multiprocessing::ring(wake_.get());
 }
 
 }  // namespace tercet::multiprocessing

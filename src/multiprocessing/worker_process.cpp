@@ -29,6 +29,7 @@
 #include <system_error>
 #include <vector>
 
+#include "bell.hpp"
 #include "bootstrap.hpp"
 #include "crash_handler.hpp"
 #include "detached_thread.hpp"
@@ -231,12 +232,6 @@ private:
         block_.clear();
         block_was_used_ = clock::now();
         return &block_;
-    }
-
-    static void ring(int bell) {
-        const std::uint64_t one = 1;
-        while (::write(bell, &one, sizeof one) < 0 && errno == EINTR) {
-        }
     }
 
     void signal_pool(rings& shared) {

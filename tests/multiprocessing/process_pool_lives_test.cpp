@@ -313,6 +313,7 @@ TEST_F(process_pool_lives, a_large_call_that_is_cancelled_before_its_worker_look
         EXPECT_GT(pool.submit(own_pid).result(), 0);
         const pid_t worker = pool.worker_pids().front();
         ::kill(worker, SIGSTOP);
+        wait_until_state(worker, 'T');
         auto unwanted = pool.submit(sum, std::vector<double>(count, 1.0));
         EXPECT_TRUE(pool.cancel_running(unwanted));
         ::kill(worker, SIGCONT);

@@ -130,7 +130,7 @@ bool is_let_go_by(pid_t worker) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     while (arrays_mapped_by(worker) != 0) {
         if (std::chrono::steady_clock::now() > deadline) return false;
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        std::this_thread::yield();
     }
     return true;
 }

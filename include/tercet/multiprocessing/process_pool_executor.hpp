@@ -79,9 +79,9 @@ struct process_pool_options {
     std::optional<multiprocessing::start_method> start_method = {};  ///< none: `get_start_method()` at the first call
     std::size_t max_tasks_per_child = unlimited;  ///< a worker that has made so many calls leaves and is replaced
     time_limit idle_timeout = {};                 ///< a worker that had nothing to do for so long leaves
-    /// In bytes of resident anonymous memory: shared arrays, and large arguments and results on their way, do not count.
-    /// A worker is looked at every 50 ms: one that has more while it makes a call is killed, and the call fails with
-    /// `worker_died`, which says so; one that has more when it is idle is replaced.
+    /// In bytes of resident anonymous memory: shared arrays, and large arguments and results on their way, do not
+    /// count. A worker is looked at every 50 ms: one that has more while it makes a call is killed, and the call fails
+    /// with `worker_died`, which says so; one that has more when it is idle is replaced.
     std::size_t worker_memory_limit = unlimited;
 };
 
