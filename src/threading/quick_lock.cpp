@@ -1,9 +1,9 @@
 // States: 0 free, 1 held, 2 held and somebody sleeps or is about to, 3 held by a thread that has ended.
 //
-//   lock     0 -> 1; otherwise looks for a while; otherwise any -> 2, and sleeps while it was not 0
+//   lock     0 -> 1; otherwise looks for a while; otherwise any but 3 -> 2, and sleeps while it was not 0
 //   unlock   any -> 0, and wakes one when it was 2
 //
-// Who finds 3 leaves it as it was and gives up. It may be freed like a lock that is held.
+// Who finds 3 leaves it and gives up. It may be freed like a lock that is held.
 //
 // Who has slept takes the lock as 2, for it cannot know whether others still sleep: at worst one wake-up too many. Who
 // gives up at a deadline leaves 2 behind: again a wake-up too many, never one too few.
@@ -43,19 +43,14 @@ bool quick_lock::lock_slowly(std::chrono::steady_clock::time_point deadline) noe
         }
     }
     for (bool is_in_time = true;; is_in_time = futex_wait(word_, held_with_sleepers, deadline)) {
-        const std::uint32_t before = word_.exchange(held_with_sleepers, std::memory_order_acquire);
+        std::uint32_t before = word_.load(std::memory_order_relaxed);
+        do {
+            if (before == abandoned) return false;
+        } while (!word_.compare_exchange_weak(before, held_with_sleepers, std::memory_order_acquire,
+                                              std::memory_order_relaxed));
         if (before == free) return true;
-        if (before == abandoned && gives_up()) return false;
         if (!is_in_time) return false;
     }
-}
-
-/// Has found 3 and left 2 behind. False: somebody has freed it meanwhile.
-bool quick_lock::gives_up() noexcept {
-    std::uint32_t expected = held_with_sleepers;
-    if (!word_.compare_exchange_strong(expected, abandoned, std::memory_order_relaxed)) return expected == abandoned;
-    futex_wake(word_, std::numeric_limits<int>::max());  // who came in between sleeps
-    return true;
 }
 
 void quick_lock::abandon() noexcept {

@@ -5,7 +5,10 @@
 #include <tercet/threading/rlock.hpp>
 #include <tercet/threading/thread_ident.hpp>
 
+#include <chrono>
 #include <utility>
+
+#include "wait_for_owner.hpp"
 
 namespace tercet::threading {
 
@@ -15,15 +18,7 @@ bool rlock::acquire(time_limit limit, std::source_location site) {
         ++count_;
         return true;
     }
-    if (!word_.try_lock()) {
-        note_.begins_to_wait(site);
-        const bool is_mine = word_.try_lock_until(limit.deadline());
-        note_.ends_to_wait();
-        if (!is_mine) {
-            note_.check_owner();
-            return false;
-        }
-    }
+    if (!word_.try_lock() && !wait_for_owner(word_, note_, limit.deadline(), site)) return false;
     take(self, 1, site);
     return true;
 }
@@ -55,10 +50,7 @@ std::size_t rlock::give_up() noexcept {
 }
 
 void rlock::take_back(std::size_t count) {
-    note_.begins_to_wait({});
-    const bool is_mine = word_.try_lock_until(std::chrono::steady_clock::time_point::max());
-    note_.ends_to_wait();
-    if (!is_mine) note_.check_owner();
+    wait_for_owner(word_, note_, std::chrono::steady_clock::time_point::max(), {});
     take(get_ident(), count, {});
 }
 

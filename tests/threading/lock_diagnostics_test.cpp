@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <latch>
 #include <mutex>
 #include <optional>
@@ -161,6 +162,23 @@ TYPED_TEST(locks_without_owner, those_who_wait_when_the_owner_ends_are_told) {
         waiters.emplace_back([&] { EXPECT_THAT(text_of([&] { door.acquire(); }), HasSubstr("has ended")); });
     owner.join();
     waiters.clear();
+    door.at_fork_reinit();
+}
+
+TYPED_TEST(locks_without_owner, many_who_come_at_once_are_all_told) {
+    if (!has_lock_diagnostics) GTEST_SKIP() << "built without them: they wait for ever";
+    TypeParam door;
+    std::thread([&] { door.acquire(); }).join();
+    std::atomic<int> told = 0;
+    {
+        std::vector<std::jthread> comers;
+        for (int i = 0; i < 4; ++i)
+            comers.emplace_back([&] {
+                for (int round = 0; round < 5'000; ++round)
+                    if (text_of([&] { door.acquire(); }) != "nothing was thrown") ++told;
+            });
+    }
+    EXPECT_EQ(told, 20'000);
     door.at_fork_reinit();
 }
 

@@ -53,7 +53,6 @@ private:
 
     bool lock_slowly(std::chrono::steady_clock::time_point deadline) noexcept;
     void wake() noexcept;
-    bool gives_up() noexcept;
 
     std::atomic<std::uint32_t> word_{free};
 };
