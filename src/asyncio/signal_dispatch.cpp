@@ -135,16 +135,18 @@ bool is_raised_by_faults(int number) noexcept {
     return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL;
 }
 
+const int fork_handlers_error = ::pthread_atfork([] { table.mutex.lock(); }, [] { table.mutex.unlock(); },
+                                                 [] {
+                                                     forget_running_loop();
+                                                     forget_all_after_fork();
+                                                     table.mutex.unlock();
+                                                 });
+
 }  // namespace
 
 void prepare_for_forks() {
-    static const int result = ::pthread_atfork([] { table.mutex.lock(); }, [] { table.mutex.unlock(); },
-                                               [] {
-                                                   forget_running_loop();
-                                                   forget_all_after_fork();
-                                                   table.mutex.unlock();
-                                               });
-    if (result != 0) throw std::system_error(result, std::system_category(), "event_loop: pthread_atfork");
+    if (fork_handlers_error != 0)
+        throw std::system_error(fork_handlers_error, std::system_category(), "event_loop: pthread_atfork");
 }
 
 signal_relay* subscribe_to_signal(event_loop& loop, int number, signal_listener& listener) {

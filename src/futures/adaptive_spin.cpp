@@ -14,8 +14,7 @@ constexpr std::uint32_t least_after_success = 30'000;
 }  // namespace
 
 std::uint32_t adaptive_spin::take_budget() noexcept {
-    static const bool is_alone = usable_cpus() == 1;
-    if (is_alone) return 0;
+    if (has_one_cpu()) return 0;
     const std::uint32_t budget = budget_ns_.load(std::memory_order_relaxed);
     if (budget != 0) return budget;
     const std::uint32_t waits = waits_without_.load(std::memory_order_relaxed) + 1;

@@ -21,7 +21,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,7 +53,6 @@ std::atomic<bool> is_server_or_worker{false};
 std::atomic<bool> is_copy_of_program{false};
 std::atomic<unsigned> depth_here{0};
 std::atomic<pid_t> caller_here{0};
-std::atomic<std::uint64_t> generation{1};
 
 /// Whether the process that the inherited pidfd stands for has ended.
 bool is_parent_gone() noexcept {
@@ -156,11 +154,5 @@ bool is_forked_from_program() noexcept { return is_copy_of_program.load(std::mem
 pid_t calling_process() noexcept { return caller_here.load(std::memory_order_relaxed); }
 
 void note_start_hook() noexcept { has_start_hook.store(true, std::memory_order_relaxed); }
-
-std::uint64_t process_generation() noexcept {
-    [[maybe_unused]] static const int registered =
-        ::pthread_atfork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
-    return generation.load(std::memory_order_relaxed);
-}
 
 }  // namespace tercet::multiprocessing

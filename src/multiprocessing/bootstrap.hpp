@@ -47,7 +47,4 @@ void note_start_hook() noexcept;
 /// Does nothing; who calls it has the hook in the program, also from a static library.
 void link_start_hook() noexcept;
 
-/// A number that changes in the child of a fork.
-std::uint64_t process_generation() noexcept;
-
 }  // namespace tercet::multiprocessing

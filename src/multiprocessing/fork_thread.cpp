@@ -215,7 +215,6 @@ start_service::connection fork_thread::connect() {
 }
 
 void fork_thread::start() {
-    process_generation();  // is counted from here on
     auto [ours, theirs] = make_socket_pair();
     unique_fd self = open_pidfd(::getpid());
     if (!self) throw std::system_error(errno, std::system_category(), "pidfd_open");

@@ -83,26 +83,32 @@ int read_counters(dl_phdr_info* info, std::size_t, void* argument) {
     return 1;
 }
 
-std::mutex& list_mutex() {
-    static auto* const mutex = new std::mutex;
-    // Not left locked in the child of a fork by a thread that is not there; neither is the dynamic linker's own lock,
-    // which is only taken behind this one.
-    [[maybe_unused]] static const int registered =
-        ::pthread_atfork([] { list_mutex().lock(); }, [] { list_mutex().unlock(); }, [] { list_mutex().unlock(); });
-    return *mutex;
+struct current_list {
+    std::mutex mutex;
+    std::shared_ptr<const module_list> modules = std::make_shared<module_list>();
+};
+
+current_list& current() {
+    static auto* const list = new current_list;  // never destroyed: pools of static objects may outlive any order
+    return *list;
 }
 
+// The child of a fork must not find the list locked, or half made, by a thread that it does not have; nor the dynamic
+// linker's own lock, which is only taken behind this one.
+[[maybe_unused]] const int is_ready_for_forks = ::pthread_atfork(
+    [] { current().mutex.lock(); }, [] { current().mutex.unlock(); }, [] { current().mutex.unlock(); });
+
 std::shared_ptr<const module_list> loaded_modules() {
-    static auto* const current = new std::shared_ptr<const module_list>(std::make_shared<module_list>());
+    auto& list = current();
     module_list now;
-    const std::lock_guard lock(list_mutex());
+    const std::lock_guard lock(list.mutex);
     ::dl_iterate_phdr(&read_counters, &now);
-    if ((*current)->loads != now.loads || (*current)->unloads != now.unloads) {
+    if (list.modules->loads != now.loads || list.modules->unloads != now.unloads) {
         auto fresh = std::make_shared<module_list>();
         ::dl_iterate_phdr(&add_module, fresh.get());
-        *current = std::move(fresh);
+        list.modules = std::move(fresh);
     }
-    return *current;
+    return list.modules;
 }
 
 /// The address that `reference` names, with `size` bytes of a segment behind it.

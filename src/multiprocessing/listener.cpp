@@ -6,6 +6,7 @@
 // as if they had not come.
 
 #include <tercet/futures/errors.hpp>
+#include <tercet/futures/fork_generation.hpp>
 #include <tercet/multiprocessing/listener.hpp>
 
 #include <fmt/format.h>
@@ -23,7 +24,6 @@
 #include <utility>
 
 #include "authentication.hpp"
-#include "bootstrap.hpp"
 #include "descriptor_poll.hpp"
 #include "line_address.hpp"
 
@@ -58,7 +58,7 @@ listener::listener(std::string address, listener_options options)
     struct stat file {};
     if (has_file && ::lstat(address_.c_str(), &file) == 0) {
         file_ = address_;
-        file_generation_ = process_generation();
+        file_generation_ = fork_generation();
         file_device_ = file.st_dev;
         file_number_ = file.st_ino;
     }
@@ -130,7 +130,7 @@ void listener::close() noexcept {
     if (!socket_) return;
     struct stat file {};
     // The file belongs to the process that has made it, not to its forked copies.
-    if (!file_.empty() && file_generation_ == process_generation() && ::lstat(file_.c_str(), &file) == 0 &&
+    if (!file_.empty() && file_generation_ == fork_generation() && ::lstat(file_.c_str(), &file) == 0 &&
         file.st_dev == file_device_ && file.st_ino == file_number_)
         ::unlink(file_.c_str());
     file_.clear();

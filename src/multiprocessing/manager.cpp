@@ -1,4 +1,5 @@
 #include <tercet/futures/errors.hpp>
+#include <tercet/futures/fork_generation.hpp>
 #include <tercet/multiprocessing/manager.hpp>
 #include <tercet/multiprocessing/pipe.hpp>
 #include <tercet/multiprocessing/process.hpp>
@@ -12,7 +13,6 @@
 #include <mutex>
 #include <system_error>
 
-#include "bootstrap.hpp"
 #include "manager_server.hpp"
 
 namespace tercet::multiprocessing {
@@ -40,10 +40,10 @@ struct manager::state {
     const std::shared_ptr<const manager_link> link;
     multiprocessing::process child;
     connection control;
-    const std::uint64_t generation = process_generation();
+    const std::uint64_t generation = fork_generation();
     std::mutex mutex;  // of `control`
 
-    bool is_ours() const noexcept { return generation == process_generation(); }
+    bool is_ours() const noexcept { return generation == fork_generation(); }
     /// The process ends when this line does; a fork of this process may have a copy of it.
     void let_go() {
         const std::lock_guard guard(mutex);

@@ -49,6 +49,11 @@ public:
         return *all;
     }
 
+    /// Its value belongs to the thread, and goes with it. Throws `std::system_error`.
+    pthread_key_t key() const {
+        if (key_error_ != 0) throw std::system_error(key_error_, std::system_category(), "pthread_key_create");
+        return key_;
+    }
     void add(int fd) {
         const std::lock_guard guard(mutex_);
         fds_.push_back(fd);
@@ -61,6 +66,8 @@ public:
     }
 
 private:
+    open_lines() noexcept;
+
     void replace_all() noexcept {
         const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
         for (const int each : fds_)
@@ -71,7 +78,12 @@ private:
 
     std::mutex mutex_;
     std::vector<int> fds_;
+    pthread_key_t key_{};
+    int key_error_;
 };
+
+// Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
+[[maybe_unused]] const bool are_made = (static_cast<void>(open_lines::instance()), true);
 
 /// A line of this thread to a manager.
 class thread_line {
@@ -101,21 +113,19 @@ private:
     connection line_;
 };
 
+constinit thread_local std::vector<thread_line>* lines = nullptr;
+
+open_lines::open_lines() noexcept
+    : key_error_(::pthread_key_create(&key_, [](void*) {
+          delete lines;
+          lines = nullptr;
+      })) {}
+
 /// The lines of this thread.
 std::vector<thread_line>& lines_of_thread() {
-    thread_local std::vector<thread_line>* lines = nullptr;
     if (lines) return *lines;
-    static const pthread_key_t key = [] {
-        pthread_key_t made{};
-        const int error = ::pthread_key_create(&made, [](void*) {
-            delete lines;
-            lines = nullptr;
-        });
-        if (error != 0) throw std::system_error(error, std::system_category(), "pthread_key_create");
-        return made;
-    }();
     auto fresh = std::make_unique<std::vector<thread_line>>();
-    if (const int error = ::pthread_setspecific(key, fresh.get()); error != 0)
+    if (const int error = ::pthread_setspecific(open_lines::instance().key(), fresh.get()); error != 0)
         throw std::system_error(error, std::system_category(), "pthread_setspecific");
     lines = fresh.release();
     return *lines;

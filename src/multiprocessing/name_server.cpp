@@ -109,6 +109,8 @@ void reply(int socket, int passed) noexcept {
 }  // namespace
 
 name_server& name_server::instance() {
+    // The handlers of a fork that segments have come first: those here destroy segments.
+    [[maybe_unused]] static const bool behind = shared_segment::has_kept();
     static auto* const server = new name_server;  // never destroyed: static handles may outlive any order
     [[maybe_unused]] static const int registered =
         ::pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
@@ -118,6 +120,13 @@ name_server& name_server::instance() {
                          });
     return *server;
 }
+
+namespace {
+
+// Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
+[[maybe_unused]] const bool is_made = (static_cast<void>(name_server::instance()), true);
+
+}  // namespace
 
 std::uint64_t name_server::add(const std::string& name, std::shared_ptr<shared_segment> segment) {
     published fresh{

@@ -13,8 +13,7 @@ template <class T>
 class one_per_process {
 public:
     static T& get() {
-        [[maybe_unused]] static const int registered =
-            ::pthread_atfork(nullptr, nullptr, [] { current_.store(nullptr, std::memory_order_relaxed); });
+        static_cast<void>(&is_ready_for_forks_);  // registers
         T* there = current_.load(std::memory_order_acquire);
         if (there) return *there;
         T* const fresh = new T;
@@ -27,6 +26,8 @@ public:
 
 private:
     static inline std::atomic<T*> current_{nullptr};
+    static inline const int is_ready_for_forks_ =
+        ::pthread_atfork(nullptr, nullptr, [] { current_.store(nullptr, std::memory_order_relaxed); });
 };
 
 }  // namespace tercet::multiprocessing

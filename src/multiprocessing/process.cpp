@@ -38,9 +38,10 @@ struct registry {
 
 std::atomic<registry*> current{nullptr};
 
+[[maybe_unused]] const int is_ready_for_forks =
+    ::pthread_atfork(nullptr, nullptr, [] { current.store(nullptr, std::memory_order_relaxed); });
+
 registry& known() {
-    [[maybe_unused]] static const int registered =
-        ::pthread_atfork(nullptr, nullptr, [] { current.store(nullptr, std::memory_order_relaxed); });
     registry* found = current.load(std::memory_order_acquire);
     if (!found) {
         auto fresh = std::make_unique<registry>();

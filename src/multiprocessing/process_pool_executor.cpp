@@ -8,6 +8,7 @@
 // A copy of this process made by fork() has no such thread, and the sockets are not its own: there, nothing of a pool
 // that was started is touched, not even its mutexes, which a thread that is not there may hold.
 
+#include <tercet/futures/fork_generation.hpp>
 #include <tercet/futures/usable_cpus.hpp>
 #include <tercet/multiprocessing/process_pool_executor.hpp>
 
@@ -112,7 +113,7 @@ public:
 
     bool is_of_another_process() const noexcept {
         const auto started = started_in_.load(std::memory_order_acquire);
-        return started != 0 && started != process_generation();
+        return started != 0 && started != fork_generation();
     }
     bool is_own_thread() const noexcept {
         return own_thread_.load(std::memory_order_acquire) == std::this_thread::get_id();
@@ -204,7 +205,7 @@ private:
             throw;
         }
         ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        started_in_.store(process_generation(), std::memory_order_release);
+        started_in_.store(fork_generation(), std::memory_order_release);
     }
 
     void note_running(bool runs) {

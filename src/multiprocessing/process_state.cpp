@@ -12,6 +12,7 @@
 #include "process_state.hpp"
 
 #include <tercet/futures/errors.hpp>
+#include <tercet/futures/fork_generation.hpp>
 #include <tercet/multiprocessing/connection.hpp>
 #include <tercet/multiprocessing/errors.hpp>
 
@@ -45,10 +46,10 @@ process_state::process_state(std::string name, bool daemon, std::optional<start_
     : name_(std::move(name)),
       is_daemon_(daemon),
       method_(method),
-      generation_(process_generation()),
+      generation_(fork_generation()),
       request_(std::move(request)) {}
 
-bool process_state::is_ours() const noexcept { return generation_ == process_generation(); }
+bool process_state::is_ours() const noexcept { return generation_ == fork_generation(); }
 
 void process_state::require(const char* call) const {
     if (!is_ours())

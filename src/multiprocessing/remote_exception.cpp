@@ -170,6 +170,9 @@ public:
         return *table;
     }
 
+    void lock() { mutex_.lock(); }
+    void unlock() { mutex_.unlock(); }
+
     void add(const std::type_info& type, exception_codec codec) {
         const std::lock_guard lock(mutex_);
         codecs_[type.name()] = codec;
@@ -226,6 +229,11 @@ private:
     mutable std::mutex mutex_;
     std::unordered_map<std::string, exception_codec> codecs_;
 };
+
+// The child of a fork must not find the table locked, or half made, by a thread that it does not have.
+[[maybe_unused]] const int is_ready_for_forks =
+    ::pthread_atfork([] { codec_table::instance().lock(); }, [] { codec_table::instance().unlock(); },
+                     [] { codec_table::instance().unlock(); });
 
 void encode_known(encoder& out, const std::exception& error) {
     const std::string name = typeid(error).name();

@@ -93,6 +93,9 @@ mappings_type& mappings() {
     return *all;
 }
 
+// Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
+[[maybe_unused]] const bool are_made = (static_cast<void>(mappings()), true);
+
 [[noreturn]] void throw_errno(const std::string& what) { throw std::system_error(errno, std::system_category(), what); }
 
 struct stat status_of(int fd) {

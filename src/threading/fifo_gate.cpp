@@ -26,7 +26,13 @@ int relaxes_of_a_pause() noexcept {
 }  // namespace
 
 void thread_machine::pause() noexcept {
-    static const int relaxes = relaxes_of_a_pause();
+    // Not a static that is made once: the child of a fork would wait for a thread of its parent that was making it.
+    static constinit std::atomic<int> measured{0};
+    int relaxes = measured.load(std::memory_order_relaxed);
+    if (relaxes == 0) [[unlikely]] {
+        relaxes = relaxes_of_a_pause();
+        measured.store(relaxes, std::memory_order_relaxed);
+    }
     for (int i = 0; i < relaxes; ++i) cpu_relax();
 }
 

@@ -60,6 +60,9 @@ registry& all_lists() {
     return *lists;
 }
 
+// Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
+[[maybe_unused]] const bool are_made = (static_cast<void>(all_lists()), true);
+
 held_list& take_list() {
     registry& lists = all_lists();
     const std::lock_guard guard(lists.mutex);

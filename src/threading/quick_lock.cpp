@@ -32,8 +32,7 @@ constexpr int longest_pause = 32;
 }  // namespace
 
 bool quick_lock::lock_slowly(std::chrono::steady_clock::time_point deadline) noexcept {
-    static const bool is_alone = usable_cpus() == 1;
-    if (!is_alone) {
+    if (!has_one_cpu()) {
         int pause = 1;
         for (int look = 0; look < looks; ++look) {
             for (int i = 0; i < pause; ++i) cpu_relax();

@@ -23,7 +23,7 @@ constexpr int longest_pause = 32;
 }  // namespace
 
 void watched_lock::lock_slowly() noexcept {
-    static const bool is_alone = usable_cpus() == 1;
+    const bool is_alone = has_one_cpu();
     std::uint32_t as_owner = held;
     int pause = 1;
     for (int look = 0;;) {

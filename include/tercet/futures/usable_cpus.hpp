@@ -8,4 +8,8 @@ namespace tercet {
 /// At least one.
 std::size_t usable_cpus() noexcept;
 
+/// Whether there was only one of them when this process asked first. Any thread; no lock, so the child of a fork can
+/// ask whatever the other threads of its parent were doing.
+bool has_one_cpu() noexcept;
+
 }  // namespace tercet
