@@ -24,6 +24,11 @@
 // Completions are reported a few at a time, and what becomes ready runs in between, as epoll_poller has it; while there
 // are others in the ring, nothing is submitted.
 //
+// Nobody is overtaken for long. A request for what is ready already is over at once, while what becomes ready later is
+// told by deferred work, of which the kernel does a few pieces in a call (has_line_: more may stand in line). So
+// requests are handed over a few at a time, the oldest change first: else those that are always ready soon would all
+// have their turn each time before the next few in line.
+//
 // With IORING_SETUP_SINGLE_ISSUER the ring belongs to one thread; when the loop is run on another, that makes a new
 // one.
 
@@ -57,8 +62,10 @@ constexpr std::uint16_t buffer_count = 256;
 constexpr std::size_t buffer_memory = buffer_size * buffer_count;
 constexpr std::size_t buffer_ring_memory = buffer_count * sizeof(io_uring_buf);
 constexpr std::uint16_t buffer_group = 0;
-constexpr std::size_t most_held = 8;        // buffers of one source whose reader takes nothing
-constexpr int small_reads_of_no_bulk = 16;  // in a row
+constexpr unsigned handed_over_at_once = 32;  // registrations
+constexpr unsigned deferred_at_once = 20;     // IO_LOCAL_TW_DEFAULT_MAX, since Linux 6.13
+constexpr std::size_t most_held = 8;          // buffers of one source whose reader takes nothing
+constexpr int small_reads_of_no_bulk = 16;    // in a row
 
 constexpr std::array ladder{
     IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
@@ -203,7 +210,7 @@ uring_poller::~uring_poller() {
         mark(*each);
     }
     if (is_enabled_ && owner_ == std::this_thread::get_id()) {  // files that were closed go now, not some time later
-        queue_requests();
+        queue_requests(UINT_MAX);
         ::io_uring_submit_and_get_events(&ring_);
     }
     if (has_ring_) end_ring(ring_);
@@ -272,14 +279,16 @@ void uring_poller::remove(io_source& source) noexcept {
         give_back(removed->received[removed->taken].buffer);
     mark(*removed);
     if (removed->is_listener && !removed->is_free() && owner_ == std::this_thread::get_id()) {
-        queue_requests();
+        queue_requests(UINT_MAX);
         ::io_uring_submit_and_get_events(&ring_);
     }
 }
 
 void uring_poller::mark(registration& changed) noexcept {
     if (std::exchange(changed.is_changed, true)) return;
-    changed.next_changed = std::exchange(changed_, &changed);
+    changed.next_changed = nullptr;
+    *last_changed_ = &changed;
+    last_changed_ = &changed.next_changed;
 }
 
 // Requests
@@ -321,9 +330,10 @@ void uring_poller::cancel(request& ended) noexcept {
     ended.is_being_cancelled = true;
 }
 
-void uring_poller::queue_requests() noexcept {
-    while (changed_) {
+void uring_poller::queue_requests(unsigned most) noexcept {
+    for (; changed_ && most > 0; --most) {
         registration& on = *std::exchange(changed_, changed_->next_changed);
+        if (!changed_) last_changed_ = &changed_;
         on.is_changed = false;
         for (request* const each : {&on.reading, &on.writing, &on.receiving}) {
             if (each->is_wanted && !each->is_under_way)
@@ -343,10 +353,11 @@ void uring_poller::wait(std::optional<std::chrono::nanoseconds> limit) noexcept 
     if (owner_ != std::this_thread::get_id()) [[unlikely]]
         take_over();
     if (::io_uring_cq_ready(&ring_) > 0) return reap(1);
-    queue_requests();
+    queue_requests(handed_over_at_once);
+    if (changed_) limit = std::chrono::nanoseconds(0);  // the rest in the next turn
     if (limit && limit->count() == 0) {
         const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
-        const bool has_work = (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+        const bool has_work = has_line_ || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
         if (has_work)
             ::io_uring_submit_and_get_events(&ring_);
         else if (::io_uring_sq_ready(&ring_) > 0)
@@ -360,6 +371,7 @@ void uring_poller::wait(std::optional<std::chrono::nanoseconds> limit) noexcept 
         io_uring_cqe* first = nullptr;
         ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, limit ? &duration : nullptr, nullptr);
     }
+    has_line_ = ::io_uring_cq_ready(&ring_) >= deferred_at_once;
     reap(1);
 }
 

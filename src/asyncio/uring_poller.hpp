@@ -62,7 +62,7 @@ private:
     void mark(registration& changed) noexcept;
     void want_write(io_source& source, ssize_t result) noexcept;
     void want_read(registration& waiting) noexcept;
-    void queue_requests() noexcept;
+    void queue_requests(unsigned most) noexcept;
     io_uring_sqe& next_entry() noexcept;
     void begin(request& begun) noexcept;
     void cancel(request& ended) noexcept;
@@ -76,12 +76,14 @@ private:
     io_uring ring_{};
     bool has_ring_ = false;
     bool is_enabled_ = false;
+    bool has_line_ = false;  // as far as is known: the last call brought all that it may
     std::thread::id owner_;
     bool has_multishot_ = true;
     io_uring_buf_ring* buffer_ring_ = nullptr;
     char* buffers_ = nullptr;
     registration* first_ = nullptr;
     registration* changed_ = nullptr;
+    registration** last_changed_ = &changed_;
 };
 
 }  // namespace tercet::asyncio

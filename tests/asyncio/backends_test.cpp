@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -215,4 +216,46 @@ TEST(backends, other_threads_write_to_the_descriptor_only_when_the_loop_sleeps) 
         EXPECT_LE(writes_to(descriptor), before + 1);
     };
     run(main());
+}
+
+TEST(backends, what_is_always_ready_does_not_overtake_what_stands_in_line) {
+    constexpr std::size_t count = 200;
+    for (const auto backend : {loop_backend::epoll, loop_backend::io_uring}) {
+        std::size_t overtook = 0;
+        auto main = [&]() -> coro<> {
+            event_loop& loop = get_running_loop();
+            std::vector<int> busy;
+            std::vector<int> late;
+            event is_over;
+            std::size_t calls = 0;
+            std::size_t calls_before = 0;
+            std::size_t served = 0;
+            const auto serve = [&](int descriptor) {
+                eventfd_t value = 0;
+                ::eventfd_read(descriptor, &value);
+                if (++served < count) return;
+                overtook = calls - calls_before;
+                is_over.set();
+            };
+            const auto work = [&] {
+                if (++calls != 5 * count) return;
+                calls_before = calls;
+                for (const int each : late) ::eventfd_write(each, 1);
+            };
+            for (std::size_t i = 0; i < count; ++i) {
+                busy.push_back(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+                late.push_back(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+                loop.add_reader(busy.back(), work);
+                loop.add_reader(late.back(), [&serve, fd = late.back()] { serve(fd); });
+            }
+            co_await is_over.wait();
+            for (const auto* const all : {&busy, &late})
+                for (const int each : *all) {
+                    loop.remove_reader(each);
+                    ::close(each);
+                }
+        };
+        run(main(), {.backend = backend});
+        EXPECT_LE(overtook, 3 * count) << to_string(backend);
+    }
 }
