@@ -25,6 +25,8 @@ class category final : public std::error_category {
     std::string message(int code) const override { return ::gai_strerror(code); }
 };
 
+const category the_category;
+
 std::vector<socket_address> look_up(const std::string& host, std::uint16_t port, bool is_passive) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
@@ -45,10 +47,7 @@ std::vector<socket_address> look_up(const std::string& host, std::uint16_t port,
 
 }  // namespace
 
-const std::error_category& resolver_category() noexcept {
-    static const category instance;
-    return instance;
-}
+const std::error_category& resolver_category() noexcept { return the_category; }
 
 struct resolver::shared {
     struct request {

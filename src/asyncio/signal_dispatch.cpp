@@ -135,12 +135,16 @@ bool is_raised_by_faults(int number) noexcept {
     return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL;
 }
 
-const int fork_handlers_error = ::pthread_atfork([] { table.mutex.lock(); }, [] { table.mutex.unlock(); },
-                                                 [] {
-                                                     forget_running_loop();
-                                                     forget_all_after_fork();
-                                                     table.mutex.unlock();
-                                                 });
+constinit int fork_handlers_error = 0;
+
+[[gnu::constructor(101)]] void register_fork_handlers() {
+    fork_handlers_error = ::pthread_atfork([] { table.mutex.lock(); }, [] { table.mutex.unlock(); },
+                                           [] {
+                                               forget_running_loop();
+                                               forget_all_after_fork();
+                                               table.mutex.unlock();
+                                           });
+}
 
 }  // namespace
 

@@ -18,14 +18,14 @@
 // arrives, and when there are no buffers left.
 //
 // Requests refer to files, not to descriptors, from the moment at which they are handed over; so a descriptor may be
-// closed while one is under way, and the file goes when that is cancelled, at the end of the turn. A listener's port is
+// closed while one is under way, and the file goes when that is cancelled, within the next turns. A listener's port is
 // to be free at once: its requests are cancelled in remove(). A registration lives until its requests have ended.
 //
 // Completions are reported a few at a time, and what becomes ready runs in between, as epoll_poller has it; while there
 // are others in the ring, nothing is submitted.
 //
 // Nobody is overtaken for long. A request for what is ready already is over at once, while what becomes ready later is
-// told by deferred work, of which the kernel does a few pieces in a call (has_line_: more may stand in line). So
+// told by deferred work, of which the kernel does a few pieces in a call (20 since Linux 6.13). So
 // requests are handed over a few at a time, the oldest change first: else those that are always ready soon would all
 // have their turn each time before the next few in line.
 //
@@ -63,7 +63,6 @@ constexpr std::size_t buffer_memory = buffer_size * buffer_count;
 constexpr std::size_t buffer_ring_memory = buffer_count * sizeof(io_uring_buf);
 constexpr std::uint16_t buffer_group = 0;
 constexpr unsigned handed_over_at_once = 32;  // registrations
-constexpr unsigned deferred_at_once = 20;     // IO_LOCAL_TW_DEFAULT_MAX, since Linux 6.13
 constexpr std::size_t most_held = 8;          // buffers of one source whose reader takes nothing
 constexpr int small_reads_of_no_bulk = 16;    // in a row
 
@@ -357,7 +356,7 @@ void uring_poller::wait(std::optional<std::chrono::nanoseconds> limit) noexcept 
     if (changed_) limit = std::chrono::nanoseconds(0);  // the rest in the next turn
     if (limit && limit->count() == 0) {
         const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
-        const bool has_work = has_line_ || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+        const bool has_work = (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
         if (has_work)
             ::io_uring_submit_and_get_events(&ring_);
         else if (::io_uring_sq_ready(&ring_) > 0)
@@ -371,7 +370,6 @@ void uring_poller::wait(std::optional<std::chrono::nanoseconds> limit) noexcept 
         io_uring_cqe* first = nullptr;
         ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, limit ? &duration : nullptr, nullptr);
     }
-    has_line_ = ::io_uring_cq_ready(&ring_) >= deferred_at_once;
     reap(1);
 }
 

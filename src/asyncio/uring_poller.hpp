@@ -76,7 +76,6 @@ private:
     io_uring ring_{};
     bool has_ring_ = false;
     bool is_enabled_ = false;
-    bool has_line_ = false;  // as far as is known: the last call brought all that it may
     std::thread::id owner_;
     bool has_multishot_ = true;
     io_uring_buf_ring* buffer_ring_ = nullptr;

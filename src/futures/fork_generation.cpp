@@ -10,8 +10,11 @@ namespace {
 
 constinit std::atomic<std::uint64_t> generation{1};
 
-[[maybe_unused]] const int is_counted =
+// Before the constructors of static objects: those may fork, and handlers that they register have their turn before
+// ours then, as their locks are taken before ours. So it is done wherever the library has something ready for forks.
+[[gnu::constructor(101)]] void count_forks() {
     ::pthread_atfork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
+}
 
 }  // namespace
 

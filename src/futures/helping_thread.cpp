@@ -26,8 +26,10 @@ parker_store& parkers() {
 }
 
 // The child of a fork must not find the store locked by a thread that it does not have.
-[[maybe_unused]] const int is_ready_for_forks = ::pthread_atfork(
-    [] { parkers().mutex.lock(); }, [] { parkers().mutex.unlock(); }, [] { parkers().mutex.unlock(); });
+[[gnu::constructor(101)]] void prepare_for_forks() {
+    ::pthread_atfork([] { parkers().mutex.lock(); }, [] { parkers().mutex.unlock(); },
+                     [] { parkers().mutex.unlock(); });
+}
 
 parker& take_parker() {
     parker_store& store = parkers();

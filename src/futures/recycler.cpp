@@ -96,8 +96,9 @@ private:
 constinit std::array<depot, classes> depots;
 
 // The child of a fork must not find the mutex locked by a thread that it does not have.
-[[maybe_unused]] const int is_ready_for_forks =
+[[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork([] { depots_mutex.lock(); }, [] { depots_mutex.unlock(); }, [] { depots_mutex.unlock(); });
+}
 
 struct lists {
     freed* current;

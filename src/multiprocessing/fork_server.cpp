@@ -102,6 +102,12 @@ private:
 
 }  // namespace
 
+namespace {
+
+[[gnu::constructor(101)]] void prepare_for_forks() { one_per_process<fork_server>::prepare_for_forks(); }
+
+}  // namespace
+
 fork_server& fork_server::instance() { return one_per_process<fork_server>::get(); }
 fork_server* fork_server::instance_if_any() noexcept { return one_per_process<fork_server>::get_if_any(); }
 

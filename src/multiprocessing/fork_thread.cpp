@@ -194,6 +194,12 @@ struct fork_thread::life {
     bool is_over = false;
 };
 
+namespace {
+
+[[gnu::constructor(101)]] void prepare_for_forks() { one_per_process<fork_thread>::prepare_for_forks(); }
+
+}  // namespace
+
 fork_thread& fork_thread::instance() { return one_per_process<fork_thread>::get(); }
 fork_thread* fork_thread::instance_if_any() noexcept { return one_per_process<fork_thread>::get_if_any(); }
 

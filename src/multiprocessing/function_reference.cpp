@@ -95,8 +95,10 @@ current_list& current() {
 
 // The child of a fork must not find the list locked, or half made, by a thread that it does not have; nor the dynamic
 // linker's own lock, which is only taken behind this one.
-[[maybe_unused]] const int is_ready_for_forks = ::pthread_atfork(
-    [] { current().mutex.lock(); }, [] { current().mutex.unlock(); }, [] { current().mutex.unlock(); });
+[[gnu::constructor(101)]] void prepare_for_forks() {
+    ::pthread_atfork([] { current().mutex.lock(); }, [] { current().mutex.unlock(); },
+                     [] { current().mutex.unlock(); });
+}
 
 std::shared_ptr<const module_list> loaded_modules() {
     auto& list = current();
@@ -155,6 +157,12 @@ function_reference reference_to(const void* address) {
     for (const auto& each : list->modules)
         if (each.segment_of(place, 1)) return {each.id, place - each.base};
     throw std::invalid_argument(fmt::format("address {} lies in no module that other processes have loaded", address));
+}
+
+const function_reference& remembered_reference::look_up(const void* address) {
+    auto fresh = std::make_unique<const function_reference>(reference_to(address));
+    const function_reference* known = nullptr;
+    return known_.compare_exchange_strong(known, fresh.get(), std::memory_order_acq_rel) ? *fresh.release() : *known;
 }
 
 const remote_function& resolve_remote_function(const function_reference& reference, std::uint64_t signature) {

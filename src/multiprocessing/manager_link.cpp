@@ -83,7 +83,7 @@ private:
 };
 
 // Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
-[[maybe_unused]] const bool are_made = (static_cast<void>(open_lines::instance()), true);
+[[gnu::constructor(101)]] void prepare_for_forks() { open_lines::instance(); }
 
 /// A line of this thread to a manager.
 class thread_line {

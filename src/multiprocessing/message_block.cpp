@@ -101,7 +101,7 @@ const std::byte* received_block::part(std::size_t offset, std::size_t count) {
             fmt::format("decode: {} bytes at {} of a block of {}, read up to {}", count, offset, size_, end_));
     unmap();
     end_ = offset + count;
-    static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const std::size_t from = offset / page * page;
     mapped_size_ = end_ - from;
     void* const memory =

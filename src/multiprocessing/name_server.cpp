@@ -124,7 +124,7 @@ name_server& name_server::instance() {
 namespace {
 
 // Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
-[[maybe_unused]] const bool is_made = (static_cast<void>(name_server::instance()), true);
+[[gnu::constructor(101)]] void prepare_for_forks() { name_server::instance(); }
 
 }  // namespace
 

@@ -13,7 +13,6 @@ template <class T>
 class one_per_process {
 public:
     static T& get() {
-        static_cast<void>(&is_ready_for_forks_);  // registers
         T* there = current_.load(std::memory_order_acquire);
         if (there) return *there;
         T* const fresh = new T;
@@ -21,13 +20,15 @@ public:
         delete fresh;
         return *there;
     }
+    /// To be called once, before there are threads.
+    static void prepare_for_forks() {
+        ::pthread_atfork(nullptr, nullptr, [] { current_.store(nullptr, std::memory_order_relaxed); });
+    }
     /// Null: it was not needed yet.
     static T* get_if_any() noexcept { return current_.load(std::memory_order_acquire); }
 
 private:
     static inline std::atomic<T*> current_{nullptr};
-    static inline const int is_ready_for_forks_ =
-        ::pthread_atfork(nullptr, nullptr, [] { current_.store(nullptr, std::memory_order_relaxed); });
 };
 
 }  // namespace tercet::multiprocessing

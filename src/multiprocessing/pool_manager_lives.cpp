@@ -39,7 +39,7 @@ std::size_t anonymous_bytes(pid_t pid) {
         next = std::from_chars(next, end, number).ptr;
         if (next != end) ++next;
     }
-    static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     return (pages[1] - std::min(pages[1], pages[2])) * page;
 }
 

@@ -38,8 +38,9 @@ struct registry {
 
 std::atomic<registry*> current{nullptr};
 
-[[maybe_unused]] const int is_ready_for_forks =
+[[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork(nullptr, nullptr, [] { current.store(nullptr, std::memory_order_relaxed); });
+}
 
 registry& known() {
     registry* found = current.load(std::memory_order_acquire);
@@ -120,7 +121,8 @@ process& process::operator=(process&& other) noexcept {
 process::~process() { end(); }
 
 void process::start() {
-    [[maybe_unused]] static const int registered = std::atexit([] { end_own_processes(); });
+    static constinit std::atomic<bool> is_registered{false};
+    if (!is_registered.exchange(true)) std::atexit([] { end_own_processes(); });
     state_->start();
     alive();  // lets go of those that have ended
     registry& processes = known();

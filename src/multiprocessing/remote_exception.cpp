@@ -231,9 +231,10 @@ private:
 };
 
 // The child of a fork must not find the table locked, or half made, by a thread that it does not have.
-[[maybe_unused]] const int is_ready_for_forks =
+[[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork([] { codec_table::instance().lock(); }, [] { codec_table::instance().unlock(); },
                      [] { codec_table::instance().unlock(); });
+}
 
 void encode_known(encoder& out, const std::exception& error) {
     const std::string name = typeid(error).name();

@@ -94,7 +94,7 @@ mappings_type& mappings() {
 }
 
 // Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
-[[maybe_unused]] const bool are_made = (static_cast<void>(mappings()), true);
+[[gnu::constructor(101)]] void prepare_for_forks() { mappings(); }
 
 [[noreturn]] void throw_errno(const std::string& what) { throw std::system_error(errno, std::system_category(), what); }
 

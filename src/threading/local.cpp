@@ -51,8 +51,9 @@ slots_type& slots() {
 }
 
 // The child of a fork must not find the slots locked by a thread that it does not have.
-[[maybe_unused]] const int is_ready_for_forks =
+[[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork([] { slots().mutex.lock(); }, [] { slots().mutex.unlock(); }, [] { slots().mutex.unlock(); });
+}
 
 struct entry {
     std::uint64_t number = 0;

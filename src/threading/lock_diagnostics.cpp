@@ -61,7 +61,7 @@ registry& all_lists() {
 }
 
 // Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
-[[maybe_unused]] const bool are_made = (static_cast<void>(all_lists()), true);
+[[gnu::constructor(101)]] void prepare_for_forks() { all_lists(); }
 
 held_list& take_list() {
     registry& lists = all_lists();

@@ -29,8 +29,9 @@ constinit std::atomic<unsigned> process_generation{0};
 
 namespace {
 
-[[maybe_unused]] const int watches_forks =
+[[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork(nullptr, nullptr, [] { process_generation.fetch_add(1, std::memory_order_relaxed); });
+}
 
 }  // namespace
 

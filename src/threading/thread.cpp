@@ -41,8 +41,10 @@ hook_holder& installed() {
 }
 
 // The child of a fork must not find the hook locked by a thread that it does not have.
-[[maybe_unused]] const int is_ready_for_forks = ::pthread_atfork(
-    [] { installed().mutex.lock(); }, [] { installed().mutex.unlock(); }, [] { installed().mutex.unlock(); });
+[[gnu::constructor(101)]] void prepare_for_forks() {
+    ::pthread_atfork([] { installed().mutex.lock(); }, [] { installed().mutex.unlock(); },
+                     [] { installed().mutex.unlock(); });
+}
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <mutex>
 #include <utility>
@@ -108,8 +109,9 @@ void wait_for_all_but_daemons() noexcept {
 namespace thread_registry {
 
 void add(std::shared_ptr<thread_state> state) {
-    if (state->kind_ == thread_state::kind_type::own) [[maybe_unused]]
-        static const int registered = std::atexit([] { wait_for_all_but_daemons(); });
+    static constinit std::atomic<bool> is_registered{false};
+    if (state->kind_ == thread_state::kind_type::own && !is_registered.exchange(true))
+        std::atexit([] { wait_for_all_but_daemons(); });
     const std::lock_guard guard(known().mutex);
     known().alive.push_back(std::move(state));
 }

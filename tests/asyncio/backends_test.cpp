@@ -222,8 +222,11 @@ TEST(backends, what_is_always_ready_does_not_overtake_what_stands_in_line) {
     constexpr std::size_t count = 200;
     for (const auto backend : {loop_backend::epoll, loop_backend::io_uring}) {
         std::size_t overtook = 0;
+        bool is_refused = false;
         auto main = [&]() -> coro<> {
             event_loop& loop = get_running_loop();
+            is_refused = loop.backend() != backend;
+            if (is_refused) co_return;
             std::vector<int> busy;
             std::vector<int> late;
             event is_over;
@@ -256,6 +259,7 @@ TEST(backends, what_is_always_ready_does_not_overtake_what_stands_in_line) {
                 }
         };
         run(main(), {.backend = backend});
+        if (is_refused) GTEST_SKIP() << "io_uring is refused here";
         EXPECT_LE(overtook, 3 * count) << to_string(backend);
     }
 }

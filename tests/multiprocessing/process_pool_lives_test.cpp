@@ -315,6 +315,7 @@ TEST_F(process_pool_lives, a_large_call_that_is_cancelled_before_its_worker_look
         ::kill(worker, SIGSTOP);
         wait_until_state(worker, 'T');
         auto unwanted = pool.submit(sum, std::vector<double>(count, 1.0));
+        while (pool.statistics().running == 0) std::this_thread::yield();
         EXPECT_TRUE(pool.cancel_running(unwanted));
         EXPECT_THROW(unwanted.result(), cancelled_error);
         ::kill(worker, SIGCONT);  // if it was spared

@@ -175,7 +175,7 @@ TYPED_TEST(locks_without_owner, many_who_come_at_once_are_all_told) {
         for (int i = 0; i < 4; ++i)
             comers.emplace_back([&] {
                 for (int round = 0; round < 5'000; ++round)
-                    if (text_of([&] { door.acquire(); }) != "nothing was thrown") ++told;
+                    if (text_of([&] { door.acquire(10s); }) != "nothing was thrown") ++told;
             });
     }
     EXPECT_EQ(told, 20'000);

@@ -3,6 +3,7 @@
 #include <tercet/multiprocessing/archive.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -34,6 +35,23 @@ struct remote_function {
 /// The reference of `address` in a module of this process. Throws `std::invalid_argument` when it lies in none, as that
 /// of generated code. Thread-safe.
 function_reference reference_to(const void* address);
+
+/// The reference of one address, which is looked up once. Without a lock: a static object of a function would leave the
+/// child of a fork waiting for a thread that was making it. Thread-safe.
+class remembered_reference {
+public:
+    constexpr remembered_reference() noexcept = default;
+    /// Throws as `reference_to`. Always the same address.
+    const function_reference& to(const void* address) {
+        const function_reference* const known = known_.load(std::memory_order_acquire);
+        return known ? *known : look_up(address);
+    }
+
+private:
+    const function_reference& look_up(const void* address);
+
+    std::atomic<const function_reference*> known_{nullptr};  // never freed
+};
 
 /// The remote function that `reference` names. Throws `decode_error` when the module is not loaded in this process, the
 /// offset is not in it, or what lies there is not a remote function with this `signature`. Thread-safe.

@@ -137,8 +137,8 @@ public:
     /// Appends what the other side needs for the call.
     template <class F, class... As>
     static void encode_request(encoder& out, const F& fn, const As&... args) {
-        static const function_reference here = reference_to(&function_);
-        out.write_raw(here);
+        static constinit remembered_reference here;
+        out.write_raw(here.to(&function_));
         out.write_raw(function_.signature);
         const Fn& typed = fn;
         detail::encode_function<Fn>(out, typed);
