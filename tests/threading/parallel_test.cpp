@@ -179,8 +179,8 @@ TEST(parallel_for, does_not_wait_for_a_call_that_one_of_its_threads_has_taken_up
 }
 
 TEST(parallel_for, does_not_wait_for_calls_that_its_items_have_submitted) {
-    thread_pool_executor pool(2);
     event may_end;
+    thread_pool_executor pool(2);  // waits for what was posted, too
     std::latch is_busy(1);
     auto busy = pool.submit([&] {
         is_busy.count_down();
