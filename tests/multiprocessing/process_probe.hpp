@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -118,6 +119,39 @@ inline void stop_child(pid_t pid) {
     ::kill(pid, SIGSTOP);
     siginfo_t info{};
     if (::waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED) != 0) throw std::runtime_error("waitid");
+}
+
+/// Sends a signal to that process if it is a worker, whoever may have got its pid meanwhile.
+inline bool kill_worker(pid_t pid, int signal) {
+    const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    if (fd < 0) return false;
+    std::string name;
+    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
+    const bool is_worker = name == "tercet-worker";
+    if (is_worker) ::syscall(SYS_pidfd_send_signal, fd, signal, nullptr, 0);
+    ::close(fd);
+    return is_worker;
+}
+
+/// Of memory that the process has.
+inline long resident_pages(pid_t pid) {
+    std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
+    long size = 0;
+    long resident = 0;
+    statm >> size >> resident;
+    return resident;
+}
+
+/// CPU time that the process has used, in clock ticks.
+inline long cpu_ticks(pid_t pid) {
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(stat, text);
+    long user = 0;
+    long system = 0;
+    std::sscanf(text.c_str() + text.rfind(')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user,
+                &system);
+    return user + system;
 }
 
 /// Whether a child of this process is dead and not waited for.

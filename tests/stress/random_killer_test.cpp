@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 #include <stress/stress_run.hpp>
-#include <sys/syscall.h>
 
 #include <atomic>
 #include <chrono>
@@ -49,18 +48,6 @@ std::size_t children_of(pid_t pid) {
     std::size_t count = 0;
     for (pid_t each = 0; list >> each;) ++count;
     return count;
-}
-
-/// Kills that process if it is a worker, whoever may have got its pid meanwhile.
-bool kill_worker(pid_t pid, int signal) {
-    const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-    if (fd < 0) return false;
-    std::string name;
-    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
-    const bool is_worker = name == "tercet-worker";
-    if (is_worker) ::syscall(SYS_pidfd_send_signal, fd, signal, nullptr, 0);
-    ::close(fd);
-    return is_worker;
 }
 
 /// Submits calls of some kinds, a few hundred at a time, and looks at every result.

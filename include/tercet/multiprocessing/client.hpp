@@ -9,6 +9,7 @@
 
 namespace tercet::multiprocessing {
 
+/// What a `client` has for its listener.
 struct client_options {
     std::optional<std::string> authkey = {};  ///< as the listener's
     time_limit timeout = {};                  ///< for the connection and the proof of the key

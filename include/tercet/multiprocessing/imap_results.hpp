@@ -22,9 +22,10 @@
 
 namespace tercet::multiprocessing {
 
+/// In which order results are taken.
 enum class imap_order {
-    of_input,
-    as_completed,
+    of_input,      ///< `pool::imap`
+    as_completed,  ///< `pool::imap_unordered`: the one that is ready first
 };
 
 /// The results of `pool::imap` and `pool::imap_unordered`, one after the other. Input is pulled as results are taken,

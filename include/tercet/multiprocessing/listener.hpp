@@ -13,6 +13,7 @@
 
 namespace tercet::multiprocessing {
 
+/// What a `listener` asks of its clients.
 struct listener_options {
     /// A secret of both ends. Each proves to the other that it has it (HMAC-SHA256 of a random challenge), and nothing
     /// else is encrypted. Nothing: a client must not have one either.

@@ -26,10 +26,11 @@
 
 namespace tercet::multiprocessing {
 
+/// What the process of a `manager` is to be like.
 struct manager_options {
     std::string name = "Manager";             ///< of its process
     std::optional<std::string> authkey = {};  ///< nothing: a random one, which only this process and proxies know
-    std::chrono::milliseconds start_timeout{30'000};
+    std::chrono::milliseconds start_timeout{30'000};  ///< how long it may take to be ready
 };
 
 /// A process that has objects which other processes use through proxies: Python's `multiprocessing.Manager`. Each
@@ -58,6 +59,7 @@ public:
         return proxy<T>(link(), make<T>(args...));
     }
 
+    /// A list of these items.
     template <class T>
     list_proxy<T> list(const std::vector<T>& items = {}) const {
         return list_proxy<T>(link(), make<std::vector<T>>(items));
@@ -67,12 +69,14 @@ public:
     list_proxy<T> list(std::size_t count, const T& item) const {
         return list(std::vector<T>(count, item));
     }
+    /// A dict of these items.
     template <class Key, class T>
     dict_proxy<Key, T> dict(const std::map<Key, T>& items = {}) const {
         return dict_proxy<Key, T>(link(), make<std::map<Key, T>>(items));
     }
     /// Python's `Namespace`; the word is taken in C++.
     namespace_proxy namespace_() const { return namespace_proxy(link(), make<served::attributes>()); }
+    /// A value that can be read and set.
     template <class T>
     value_proxy<T> value(const T& initial = {}) const {
         return value_proxy<T>(link(), make<served::value<T>>(initial));
@@ -87,15 +91,18 @@ public:
     queue_proxy<T> unbounded_queue() const {
         return queue_proxy<T>(link(), make<served::queue>(served::queue::unbounded));
     }
+    /// Free at first; `rlock` can be taken again by the thread that has it.
     lock_proxy lock() const { return lock_proxy(link(), make<served::lock>(false)); }
     rlock_proxy rlock() const { return rlock_proxy(link(), make<served::lock>(true)); }
     /// Throws `std::invalid_argument` for less than no permits.
     semaphore_proxy semaphore(std::ptrdiff_t permits = 1) const {
         return semaphore_proxy(link(), make<served::semaphore>(permits, false));
     }
+    /// The same, and `release` throws `std::invalid_argument` when there would be more permits than at first.
     semaphore_proxy bounded_semaphore(std::ptrdiff_t permits = 1) const {
         return semaphore_proxy(link(), make<served::semaphore>(permits, true));
     }
+    /// Not set at first.
     event_proxy event() const { return event_proxy(link(), make<served::event>()); }
     /// With an `rlock` of its own, or with a lock that others may have too.
     condition_proxy condition() const { return condition(rlock()); }

@@ -49,6 +49,7 @@ public:
         : pool(process_pool_options{
               .max_workers = processes,
               .initializer = worker_initializer(std::forward<Fn>(initializer), std::forward<Args>(args)...)}) {}
+    /// As a `process_pool_executor` with these options.
     explicit pool(process_pool_options options) : executor_(std::move(options)) {}
     pool(const pool&) = delete;
     pool& operator=(const pool&) = delete;
@@ -100,6 +101,7 @@ public:
     auto starmap(Fn fn, Range&& items, std::size_t chunk_size = 0) {
         return start_map<unpacked<Range>>("starmap", {}, std::move(fn), std::forward<Range>(items), chunk_size).get();
     }
+    /// As `map_async`, with tuples or pairs of arguments.
     template <class Fn, std::ranges::input_range Range>
     auto starmap_async(Fn fn, Range&& items, std::size_t chunk_size = 0,
                        result_callbacks<results<Fn, unpacked<Range>>> calls = {}) {

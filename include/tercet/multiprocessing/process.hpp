@@ -13,6 +13,7 @@
 
 namespace tercet::multiprocessing {
 
+/// What a `process` is to be like.
 struct process_options {
     std::string name = {};  ///< empty: Process-1, Process-2, …, and Process-1:1 in Process-1
     bool daemon = false;    ///< does not hold up the end of its parent; destroying its `process` lets it run on

@@ -20,6 +20,7 @@ class process_handle {
 public:
     explicit process_handle(std::shared_ptr<process_state> state) noexcept : state_(std::move(state)) {}
 
+    /// As it was given, or made up: see `process_options`.
     std::string name() const;
     /// Nothing before it was started.
     std::optional<pid_t> pid() const;

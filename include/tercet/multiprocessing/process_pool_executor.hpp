@@ -62,9 +62,11 @@ enum class when_full {
     fail,   ///< throws `queue_full`
 };
 
+/// What a pool of processes is like; `process_pool_executor` says what it does not allow.
 struct process_pool_options {
+    /// For `queue_size` and `queue_bytes`.
     static constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
-
+    /// For `max_tasks_per_child` and `worker_memory_limit`.
     static constexpr std::size_t unlimited = unbounded;
 
     std::size_t max_workers = 0;          ///< 0: one for each CPU that this process may use
@@ -73,9 +75,9 @@ struct process_pool_options {
     std::size_t queue_size = 4'096;       ///< how many calls may wait for a worker
     std::size_t queue_bytes =
         256U << 20U;  ///< how large the arguments of waiting calls may be; one larger call may wait
-    multiprocessing::when_full when_full = when_full::block;
-    std::size_t max_message_bytes = std::size_t{4} << 30U;  ///< a call with larger arguments or a larger result fails
-    std::chrono::milliseconds start_timeout{30'000};        ///< how long a new worker may take to be ready
+    multiprocessing::when_full when_full = when_full::block;  ///< what `submit` does then
+    std::size_t max_message_bytes = std::size_t{4} << 30U;    ///< a call with larger arguments or a larger result fails
+    std::chrono::milliseconds start_timeout{30'000};          ///< how long a new worker may take to be ready
     std::optional<multiprocessing::start_method> start_method = {};  ///< none: `get_start_method()` at the first call
     std::size_t max_tasks_per_child = unlimited;  ///< a worker that has made so many calls leaves and is replaced
     time_limit idle_timeout = {};                 ///< a worker that had nothing to do for so long leaves
@@ -123,6 +125,7 @@ struct process_pool_statistics {
 /// the worker dies, and to another worker when the one in front of them takes long.
 class process_pool_executor : public executor_interface<process_pool_executor> {
 public:
+    /// Starts nothing before the first call. `max_workers` 0: one for each CPU that this process may use.
     explicit process_pool_executor(std::size_t max_workers = 0);
     /// Throws `std::invalid_argument` for a queue, a message limit, a `start_timeout`, `max_tasks_per_child` or
     /// `worker_memory_limit` of 0 or less.

@@ -21,6 +21,7 @@ enum class start_method : std::uint8_t {
 /// "forkserver", "spawn" or "fork".
 std::string_view to_string(start_method method) noexcept;
 
+/// Of `set_start_method`.
 struct set_start_method_options {
     bool force = false;  ///< also when it was set before
 };
