@@ -287,7 +287,10 @@ TEST(process_pool_hardship, a_call_that_ends_its_process_by_the_c_library_costs_
         return -2;
     };
     EXPECT_EQ(code_of(pool.submit([]() -> int { std::quick_exit(4); })), 4);
-    EXPECT_EQ(code_of(pool.submit([]() -> int { std::exit(3); })), 3);
+    // In a process that was forked the sanitizer takes what live frames have for leaks, and changes the exit code.
+    if (const int code = code_of(pool.submit([]() -> int { std::exit(3); })); !is_under_address_sanitizer) {
+        EXPECT_EQ(code, 3);
+    }
     EXPECT_EQ(pool.submit(twice, 2).result(20s), 4);
 }
 
