@@ -291,6 +291,7 @@ void pool_manager::give_up(const std::string& reason) {
     for (const auto& [id, worker] : lost) {
         close_socket(worker->socket);
         worker->at = stage::gone;
+        worker->is_gone = true;
     }
     idle_.clear();
     filling_ = nullptr;

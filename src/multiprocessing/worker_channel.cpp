@@ -31,7 +31,8 @@ void worker_channel::ask_for(answer_signal signal) noexcept {
 void worker_channel::wake_waiter() noexcept {
     segment.head().waiter.fetch_add(1, std::memory_order_release);  // enough for one who is about to sleep
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (segment.head().signal.load(std::memory_order_relaxed) == answer_signal::none) return;  // nobody sleeps
+    // Either nobody sleeps, or the worker has taken the signal and is about to wake him, unless it was killed there.
+    if (segment.head().signal.load(std::memory_order_relaxed) == answer_signal::none && !is_gone) return;
     futex_wake(segment.head().waiter, 1, futex_scope::shared);
 }
 

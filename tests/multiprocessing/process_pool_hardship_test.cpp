@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "error_text.hpp"
+#include "multiprocessing/worker_segment.hpp"
 #include "process_probe.hpp"
 #include "sanitizers.hpp"
 
@@ -65,6 +66,25 @@ struct deadly {
 int take(const deadly& each) { return each.how; }
 deadly make(int how) { return {how}; }
 
+/// Of the worker that calls this.
+worker_segment::layout& own_segment() {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);)
+        if (line.find("/memfd:tercet-worker") != std::string::npos)
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): that is what stands there
+            return *reinterpret_cast<worker_segment::layout*>(std::stoul(line, nullptr, 16));
+    throw std::runtime_error("a worker has its segment mapped");
+}
+/// As a worker does that is killed when it was about to wake who waits for its answer.
+int die_before_the_waiter_is_woken() {
+    auto& signal = own_segment().signal;
+    for (auto wanted = answer_signal::wake_waiter; !signal.compare_exchange_weak(wanted, answer_signal::none);
+         wanted = answer_signal::wake_waiter)
+        std::this_thread::yield();
+    ::raise(SIGKILL);
+    return 0;
+}
+
 }  // namespace
 
 TEST(process_pool_hardship, a_type_that_ends_the_worker_which_reads_or_writes_it_costs_its_own_call) {
@@ -80,6 +100,15 @@ TEST(process_pool_hardship, a_type_that_ends_the_worker_which_reads_or_writes_it
         EXPECT_EQ(good.result(), 5);
     }
     EXPECT_EQ(pool.submit(make, 7).result().how, 7);
+}
+
+TEST(process_pool_hardship, a_worker_that_dies_before_it_wakes_who_waits_keeps_nobody_asleep) {
+    process_pool_executor pool(1);
+    pool.submit(own_pid).result();  // the next one has a worker at once, which its waiter reads from
+    auto call = pool.submit(die_before_the_waiter_is_woken);
+    const auto begin = clock_type::now();
+    EXPECT_THROW(call.result(40s), worker_died);
+    EXPECT_LT(clock_type::now() - begin, 20s);  // it is not the limit that has woken it
 }
 
 TEST(process_pool_hardship, a_stopped_worker_is_killed_when_the_time_of_its_call_is_over) {
