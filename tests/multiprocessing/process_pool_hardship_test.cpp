@@ -184,7 +184,7 @@ TEST(process_pool_hardship, a_worker_that_is_killed_with_a_full_line_costs_none_
     ::kill(worker, SIGSTOP);
     wait_until_state(worker, 'T');
     for (int i = 0; i < 1'000; ++i) calls.push_back(pool.submit(length, std::string(i % 2 == 0 ? 3'000 : 9, 'x')));
-    while (pool.statistics().running < 2) std::this_thread::yield();
+    while (pool.statistics().running == 0) std::this_thread::yield();  // many, where calls are short
     ::kill(worker, SIGKILL);
     for (std::size_t i = 0; i < calls.size(); ++i) EXPECT_EQ(calls[i].result(30s), i % 2 == 0 ? 3'000U : 9U);
 }
