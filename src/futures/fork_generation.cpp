@@ -2,22 +2,20 @@
 
 #include <pthread.h>
 
-#include <atomic>
-
 namespace tercet {
+
+constinit std::atomic<std::uint64_t> detail::forks_before{1};
 
 namespace {
 
-constinit std::atomic<std::uint64_t> generation{1};
-
-// Before the constructors of static objects: those may fork, and handlers that they register have their turn before
-// ours then, as their locks are taken before ours. So it is done wherever the library has something ready for forks.
+// How the library gets ready for forks, here and elsewhere. Handlers are registered before static objects are
+// constructed: those may fork, and what they register has its turn before ours then, as their locks are taken before
+// ours. An object that is made when it is first used is asked for by its handler; so it is the forking thread that
+// makes it or waits for it, and the child does not find it half made by a thread that it does not have.
 [[gnu::constructor(101)]] void count_forks() {
-    ::pthread_atfork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
+    ::pthread_atfork(nullptr, nullptr, [] { detail::forks_before.fetch_add(1, std::memory_order_relaxed); });
 }
 
 }  // namespace
-
-std::uint64_t fork_generation() noexcept { return generation.load(std::memory_order_relaxed); }
 
 }  // namespace tercet

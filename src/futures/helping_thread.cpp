@@ -25,7 +25,6 @@ parker_store& parkers() {
     return *all;
 }
 
-// The child of a fork must not find the store locked by a thread that it does not have.
 [[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork([] { parkers().mutex.lock(); }, [] { parkers().mutex.unlock(); },
                      [] { parkers().mutex.unlock(); });

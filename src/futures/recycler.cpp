@@ -95,7 +95,6 @@ private:
 
 constinit std::array<depot, classes> depots;
 
-// The child of a fork must not find the mutex locked by a thread that it does not have.
 [[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork([] { depots_mutex.lock(); }, [] { depots_mutex.unlock(); }, [] { depots_mutex.unlock(); });
 }

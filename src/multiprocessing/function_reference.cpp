@@ -93,8 +93,7 @@ current_list& current() {
     return *list;
 }
 
-// The child of a fork must not find the list locked, or half made, by a thread that it does not have; nor the dynamic
-// linker's own lock, which is only taken behind this one.
+// With this mutex the dynamic linker's own is free, too, which is only taken behind it.
 [[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork([] { current().mutex.lock(); }, [] { current().mutex.unlock(); },
                      [] { current().mutex.unlock(); });

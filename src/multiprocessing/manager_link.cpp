@@ -40,13 +40,14 @@ class open_lines {
 public:
     static open_lines& instance() {
         static auto* const all = new open_lines;  // never destroyed: threads may end in any order
-        [[maybe_unused]] static const int registered =
-            ::pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
-                             [] {
-                                 instance().replace_all();
-                                 instance().mutex_.unlock();
-                             });
         return *all;
+    }
+    static void prepare_for_forks() {
+        ::pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
+                         [] {
+                             instance().replace_all();
+                             instance().mutex_.unlock();
+                         });
     }
 
     /// Its value belongs to the thread, and goes with it. Throws `std::system_error`.
@@ -82,8 +83,7 @@ private:
     int key_error_;
 };
 
-// Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
-[[gnu::constructor(101)]] void prepare_for_forks() { open_lines::instance(); }
+[[gnu::constructor(101)]] void prepare_for_forks() { open_lines::prepare_for_forks(); }
 
 /// A line of this thread to a manager.
 class thread_line {

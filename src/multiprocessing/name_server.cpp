@@ -109,22 +109,22 @@ void reply(int socket, int passed) noexcept {
 }  // namespace
 
 name_server& name_server::instance() {
-    // The handlers of a fork that segments have come first: those here destroy segments.
-    [[maybe_unused]] static const bool behind = shared_segment::has_kept();
     static auto* const server = new name_server;  // never destroyed: static handles may outlive any order
-    [[maybe_unused]] static const int registered =
-        ::pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
-                         [] {
-                             instance().forget_all();
-                             instance().mutex_.unlock();
-                         });
     return *server;
+}
+
+void name_server::prepare_for_forks() {
+    ::pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
+                     [] {
+                         instance().forget_all();
+                         instance().mutex_.unlock();
+                     });
 }
 
 namespace {
 
-// Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
-[[gnu::constructor(101)]] void prepare_for_forks() { name_server::instance(); }
+// Behind the segments (shared_segment.cpp), which must be free again in the child: there some are destroyed.
+[[gnu::constructor(102)]] void prepare_for_forks() { name_server::prepare_for_forks(); }
 
 }  // namespace
 

@@ -20,6 +20,8 @@ namespace tercet::multiprocessing {
 class name_server {
 public:
     static name_server& instance();
+    /// To be called once, before there are threads.
+    static void prepare_for_forks();
 
     /// Publishes `segment` and returns a number for it. Throws `std::system_error`.
     std::uint64_t add(const std::string& name, std::shared_ptr<shared_segment> segment);

@@ -230,7 +230,6 @@ private:
     std::unordered_map<std::string, exception_codec> codecs_;
 };
 
-// The child of a fork must not find the table locked, or half made, by a thread that it does not have.
 [[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork([] { codec_table::instance().lock(); }, [] { codec_table::instance().unlock(); },
                      [] { codec_table::instance().unlock(); });

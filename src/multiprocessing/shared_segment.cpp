@@ -83,18 +83,17 @@ struct mappings_type {
 
 mappings_type& mappings() {
     static auto* const all = new mappings_type;  // never destroyed: static handles may outlive any order
-    [[maybe_unused]] static const int registered =
-        ::pthread_atfork([] { mappings().mutex.lock(); }, [] { mappings().mutex.unlock(); },
-                         [] {
-                             mappings().bell = -1;  // nobody looks after them there
-                             const auto kept = mappings().take_kept();
-                             mappings().mutex.unlock();
-                         });
     return *all;
 }
 
-// Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
-[[gnu::constructor(101)]] void prepare_for_forks() { mappings(); }
+[[gnu::constructor(101)]] void prepare_for_forks() {
+    ::pthread_atfork([] { mappings().mutex.lock(); }, [] { mappings().mutex.unlock(); },
+                     [] {
+                         mappings().bell = -1;  // nobody looks after them there
+                         const auto kept = mappings().take_kept();
+                         mappings().mutex.unlock();
+                     });
+}
 
 [[noreturn]] void throw_errno(const std::string& what) { throw std::system_error(errno, std::system_category(), what); }
 

@@ -50,7 +50,6 @@ slots_type& slots() {
     return *all;
 }
 
-// The child of a fork must not find the slots locked by a thread that it does not have.
 [[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork([] { slots().mutex.lock(); }, [] { slots().mutex.unlock(); }, [] { slots().mutex.unlock(); });
 }

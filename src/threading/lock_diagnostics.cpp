@@ -48,20 +48,17 @@ struct registry {
 };
 
 registry& all_lists() {
-    static auto* const lists = [] {
-        auto* const made = new registry;  // lives as long as the last thread, which may be longer than main
-        ::pthread_atfork([] { all_lists().mutex.lock(); }, [] { all_lists().mutex.unlock(); },
-                         [] {
-                             all_lists().mutex.unlock();
-                             for (held_list* each = all_lists().first; each; each = each->next) each->mutex.reinit();
-                         });
-        return made;
-    }();
+    static auto* const lists = new registry;  // lives as long as the last thread, which may be longer than main
     return *lists;
 }
 
-// Made before there are threads: the child of a fork would wait for one of its parent's that was making it.
-[[gnu::constructor(101)]] void prepare_for_forks() { all_lists(); }
+[[gnu::constructor(101)]] void prepare_for_forks() {
+    ::pthread_atfork([] { all_lists().mutex.lock(); }, [] { all_lists().mutex.unlock(); },
+                     [] {
+                         all_lists().mutex.unlock();
+                         for (held_list* each = all_lists().first; each; each = each->next) each->mutex.reinit();
+                     });
+}
 
 held_list& take_list() {
     registry& lists = all_lists();

@@ -88,7 +88,7 @@ thread_pool_executor::core::core(thread_pool_options options)
                   "thread_pool_executor: queue_size is 0; at least one call must be able to wait");
           return std::move(options);
       }()),
-      generation_(process_generation.load(std::memory_order_relaxed)),
+      generation_(fork_generation()),
       takes_several_(options_.queue_size / 256 > options_.max_workers),
       all_(std::make_unique<std::unique_ptr<pool_worker>[]>(options_.max_workers)),
       sleepers_(*this, options_.max_workers) {}

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tercet/futures/deadline_watch.hpp>
+#include <tercet/futures/fork_generation.hpp>
 #include <tercet/futures/parker.hpp>
 #include <tercet/threading/quick_lock.hpp>
 #include <tercet/threading/thread_pool_executor.hpp>
@@ -32,9 +33,6 @@ struct pool_parts {
     using parker = tercet::parker;
 };
 
-/// How many times this process, or one that it was forked from, has forked.
-extern std::atomic<unsigned> process_generation;
-
 /// What an executor and its threads share: the queue, the workers, who of them sleeps. The rules stand in
 /// pool_core.cpp; pool_threads.cpp has the life of the threads.
 class thread_pool_executor::core : public std::enable_shared_from_this<core> {
@@ -59,7 +57,7 @@ public:
     /// Throws when no more calls are taken.
     void check_open() const;
     /// This process is the child of a fork, and the threads are not here.
-    bool is_lost() const noexcept { return generation_ != process_generation.load(std::memory_order_relaxed); }
+    bool is_lost() const noexcept { return generation_ != fork_generation(); }
 
     std::size_t max_workers() const noexcept { return options_.max_workers; }
     deadline_watch& watch() {
@@ -172,7 +170,7 @@ private:
     }
 
     thread_pool_options options_;
-    const unsigned generation_;                            // of the process, see is_lost
+    const std::uint64_t generation_;                       // of the process, see is_lost
     bool takes_several_;                                   // the queue may be long enough to take several at once
     std::unique_ptr<std::unique_ptr<pool_worker>[]> all_;  // the first started_ are there, and stay
 

@@ -25,16 +25,6 @@
 
 namespace tercet::threading {
 
-constinit std::atomic<unsigned> process_generation{0};
-
-namespace {
-
-[[gnu::constructor(101)]] void prepare_for_forks() {
-    ::pthread_atfork(nullptr, nullptr, [] { process_generation.fetch_add(1, std::memory_order_relaxed); });
-}
-
-}  // namespace
-
 std::size_t thread_pool_executor::core::free_workers() const noexcept {
     std::size_t count = 0;
     for_each_worker([&](const pool_worker& each) { count += each.is_busy.load(std::memory_order_seq_cst) ? 0 : 1; });

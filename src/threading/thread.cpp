@@ -40,7 +40,6 @@ hook_holder& installed() {
     return *holder;
 }
 
-// The child of a fork must not find the hook locked by a thread that it does not have.
 [[gnu::constructor(101)]] void prepare_for_forks() {
     ::pthread_atfork([] { installed().mutex.lock(); }, [] { installed().mutex.unlock(); },
                      [] { installed().mutex.unlock(); });

@@ -63,12 +63,12 @@ void after_fork() noexcept {
 }
 
 registry& known() {
-    static auto* const threads = [] {
-        auto* const made = new registry;
-        ::pthread_atfork([] { known().mutex.lock(); }, [] { known().mutex.unlock(); }, [] { after_fork(); });
-        return made;
-    }();
+    static auto* const threads = new registry;
     return *threads;
+}
+
+[[gnu::constructor(101)]] void prepare_for_forks() {
+    ::pthread_atfork([] { known().mutex.lock(); }, [] { known().mutex.unlock(); }, [] { after_fork(); });
 }
 
 std::shared_ptr<thread_state> adopt(thread_state::kind_type kind, std::string name) {

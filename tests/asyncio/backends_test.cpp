@@ -25,6 +25,7 @@
 
 #include "asyncio/stream_pair.hpp"
 #include "asyncio/uring_poller.hpp"
+#include "multiprocessing/process_probe.hpp"
 
 using namespace std::chrono_literals;
 using namespace tercet::asyncio;
@@ -207,8 +208,8 @@ TEST(backends, other_threads_write_to_the_descriptor_only_when_the_loop_sleeps) 
         while (calls < 1000) co_await sleep(0s);
         EXPECT_EQ(writes_to(descriptor), before);
         event woken;
-        std::thread late([&] {
-            std::this_thread::sleep_for(20ms);  // it sleeps by then, most likely; a write or none, not two
+        std::thread late([&, loops = ::gettid()] {
+            tercet::multiprocessing::wait_until_asleep(loops);
             loop.call_soon_threadsafe([&] { woken.set(); });
         });
         co_await woken.wait();

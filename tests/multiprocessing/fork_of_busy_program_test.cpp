@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "process_probe.hpp"
 #include "sanitizers.hpp"
 
 namespace {
@@ -28,23 +29,29 @@ std::atomic<int> forks = 0;
 /// Until this process has forked once more.
 void wait_for_fork() {
     const int before = forks;
-    const auto deadline = std::chrono::steady_clock::now() + 10s;
     is_inside = true;
-    while (forks == before && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(1ms);
+    forks.wait(before);
 }
 
-std::atomic<bool> is_to_linger = false;
-std::atomic<bool> lingers = false;
+std::atomic<pid_t> to_be_waited_for = 0;
+std::atomic<bool> is_at_fork = false;
+
+/// Until that thread has run into something that the library holds during a fork.
+void wait_for_thread_at_fork() {
+    const pid_t thread = to_be_waited_for.exchange(0);
+    if (thread == 0) return;
+    is_at_fork = true;
+    wait_until_asleep(thread);
+}
 
 // Before those of the library, which are then through when a fork comes to this one.
 [[gnu::constructor(101)]] void register_handlers() {
-    ::pthread_atfork(
-        [] {
-            if (!is_to_linger.exchange(false)) return;
-            lingers = true;
-            std::this_thread::sleep_for(100ms);  // another thread may run into what the library holds now
-        },
-        [] { ++forks; }, [] { is_to_wait_for_fork = false; });
+    ::pthread_atfork([] { wait_for_thread_at_fork(); },
+                     [] {
+                         ++forks;
+                         forks.notify_all();
+                     },
+                     [] { is_to_wait_for_fork = false; });
 }
 
 }  // namespace
@@ -94,10 +101,12 @@ int nested() {
 TEST_F(fork_of_busy_program, does_not_leave_a_worker_waiting_for_a_thread_that_was_at_its_first_call) {
     process_pool_executor pool({.max_workers = 1, .start_method = start_method::fork});
     const std::jthread submits([] {
-        while (!lingers) std::this_thread::yield();
+        to_be_waited_for = ::gettid();
+        to_be_waited_for.notify_all();
+        while (!is_at_fork) std::this_thread::yield();  // awake: it is to go to sleep behind that
         EXPECT_EQ(nested(), 7);
     });
-    is_to_linger = true;
+    to_be_waited_for.wait(0);
     EXPECT_EQ(pool.submit(nested).result(20s), 7);
 }
 

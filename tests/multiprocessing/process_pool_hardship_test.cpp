@@ -3,7 +3,6 @@
 
 #include <tercet/multiprocessing.hpp>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -12,10 +11,8 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <optional>
 #include <ranges>
 #include <set>
 #include <stdexcept>
@@ -23,7 +20,6 @@
 #include <thread>
 #include <vector>
 
-#include "error_text.hpp"
 #include "multiprocessing/worker_segment.hpp"
 #include "process_probe.hpp"
 #include "sanitizers.hpp"
@@ -33,7 +29,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using clock_type = std::chrono::steady_clock;
-using testing::HasSubstr;
 
 int own_pid() { return static_cast<int>(::getpid()); }
 int twice(int x) { return 2 * x; }
@@ -176,34 +171,36 @@ TEST(process_pool_hardship, a_call_is_ended_soon_after_its_time_while_other_call
 
 TEST(process_pool_hardship, a_worker_that_is_killed_with_a_full_line_costs_none_of_the_calls_it_had_not_begun) {
     process_pool_executor pool(1);
-    const pid_t worker = pool.submit(own_pid).result();
-    std::vector<future<std::size_t>> calls;
-    for (int i = 0; i < 1'000; ++i) calls.push_back(pool.submit(length, ""));  // so short that many may stand there
-    for (auto& each : calls) each.result();
-    calls.clear();
-    ::kill(worker, SIGSTOP);
-    wait_until_state(worker, 'T');
-    for (int i = 0; i < 1'000; ++i) calls.push_back(pool.submit(length, std::string(i % 2 == 0 ? 3'000 : 9, 'x')));
-    while (pool.statistics().running == 0) std::this_thread::yield();  // many, where calls are short
-    ::kill(worker, SIGKILL);
-    for (std::size_t i = 0; i < calls.size(); ++i) EXPECT_EQ(calls[i].result(30s), i % 2 == 0 ? 3'000U : 9U);
+    std::size_t most = 0;
+    for (int attempt = 0; attempt < 10 && most < 10; ++attempt) {
+        const pid_t worker = pool.submit(own_pid).result();
+        std::vector<future<std::size_t>> calls;
+        for (int i = 0; i < 1'000; ++i) calls.push_back(pool.submit(length, ""));  // so short that many may stand there
+        for (auto& each : calls) each.result();
+        calls.clear();
+        ::kill(worker, SIGSTOP);
+        wait_until_state(worker, 'T');
+        for (int i = 0; i < 1'000; ++i) calls.push_back(pool.submit(length, std::string(i % 2 == 0 ? 3'000 : 9, 'x')));
+        most = std::max(most, pool.statistics().running);
+        ::kill(worker, SIGKILL);
+        for (std::size_t i = 0; i < calls.size(); ++i) EXPECT_EQ(calls[i].result(30s), i % 2 == 0 ? 3'000U : 9U);
+    }
+    if (is_under_address_sanitizer || is_under_thread_sanitizer) return;  // where calls take too long for that
+    EXPECT_GE(most, 10U);
 }
 
 TEST(process_pool_hardship, resizing_under_load_while_workers_are_killed_loses_no_call) {
     process_pool_executor pool(1);
-    std::jthread resizes([&](const std::stop_token& stop) {
-        for (std::size_t round = 0; !stop.stop_requested(); ++round) {
-            pool.resize(1 + round % 4);
-            if (round % 50 == 0)
-                if (const auto pids = pool.worker_pids(); !pids.empty()) kill_worker(pids.front(), SIGKILL);
-            std::this_thread::sleep_for(100us);
-        }
-    });
-    for (int round = 0; round < 100; ++round) {
+    int kills = 0;
+    for (std::size_t round = 0; round < 200; ++round) {
         std::vector<future<int>> calls;
         for (int i = 0; i < 50; ++i) calls.push_back(pool.submit({.retries = 1'000}, twice, i));
+        pool.resize(1 + round % 4);
+        if (const auto pids = pool.worker_pids(); round % 10 == 0 && !pids.empty())
+            kills += kill_worker(pids.front(), SIGKILL) ? 1 : 0;
         for (int i = 0; i < 50; ++i) EXPECT_EQ(calls[static_cast<std::size_t>(i)].result(30s), 2 * i);
     }
+    EXPECT_GT(kills, 0);
 }
 
 TEST(process_pool_hardship, a_pool_whose_idle_workers_have_left_can_be_made_larger_and_loses_one_then) {
@@ -231,7 +228,7 @@ TEST(process_pool_hardship, a_call_that_comes_just_when_an_idle_worker_leaves_is
         while (clock_type::now() < end) {
         }
     }
-    EXPECT_GE(pids.size(), 1U);
+    EXPECT_GT(pids.size(), 1U);  // some have left, else none was caught at it
 }
 
 TEST(process_pool_hardship, what_is_submitted_while_it_shuts_down_is_done_or_refused) {
@@ -348,16 +345,17 @@ TEST(process_pool_hardship, two_hundred_thousand_calls_leave_no_memory_behind) {
     EXPECT_LT(resident_pages(worker), before[1] + 256);
 }
 
-TEST(process_pool_hardship, idle_workers_and_their_server_use_no_cpu) {
+TEST(process_pool_hardship, idle_workers_and_their_server_sleep_on) {
     process_pool_executor pool(2);
     const pid_t worker = pool.submit(own_pid).result();
     const pid_t server = only_child();
     wait_until_asleep(worker);
     wait_until_asleep(server);
-    const std::array<long, 2> before{cpu_ticks(worker), cpu_ticks(server)};
-    std::this_thread::sleep_for(1s);  // it is the time that is measured
-    EXPECT_LE(cpu_ticks(worker), before[0] + 1);
-    EXPECT_LE(cpu_ticks(server), before[1] + 1);
+    const std::array<long, 2> before{times_asleep(worker), times_asleep(server)};
+    std::this_thread::sleep_for(1s);                             // it is the time that is measured
+    const long own_thread = is_under_thread_sanitizer ? 20 : 0;  // it looks every 100 ms
+    EXPECT_LE(times_asleep(worker), before[0] + 1 + own_thread);
+    EXPECT_LE(times_asleep(server), before[1] + 1 + own_thread);
 }
 
 }  // namespace tercet::multiprocessing

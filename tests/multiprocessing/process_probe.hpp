@@ -142,16 +142,15 @@ inline long resident_pages(pid_t pid) {
     return resident;
 }
 
-/// CPU time that the process has used, in clock ticks.
-inline long cpu_ticks(pid_t pid) {
-    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-    std::string text;
-    std::getline(stat, text);
-    long user = 0;
-    long system = 0;
-    std::sscanf(text.c_str() + text.rfind(')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user,
-                &system);
-    return user + system;
+/// How often the threads of the process went to sleep.
+inline long times_asleep(pid_t pid) {
+    long sum = 0;
+    for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+        std::ifstream status(thread.path() / "status");
+        for (std::string line; std::getline(status, line);)
+            if (line.starts_with("voluntary_ctxt_switches:")) sum += std::stol(line.substr(line.find(':') + 1));
+    }
+    return sum;
 }
 
 /// Whether a child of this process is dead and not waited for.
