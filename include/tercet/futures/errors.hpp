@@ -76,6 +76,7 @@ public:
     /// `message` heads `what()`, which lists the errors below it. Throws `std::invalid_argument` when `errors` is
     /// empty.
     exception_group(const std::string& message, std::vector<std::exception_ptr> errors);
+    /// The errors, in the order in which they occurred; at least one.
     const std::vector<std::exception_ptr>& errors() const noexcept { return errors_; }
 
 private:

@@ -14,6 +14,7 @@
 
 namespace tercet {
 
+/// How `shutdown` of an executor ends it.
 struct shutdown_options {
     bool wait = true;             ///< return only when the work is done and the workers are gone
     bool cancel_futures = false;  ///< cancel what has not started

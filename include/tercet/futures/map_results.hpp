@@ -23,6 +23,7 @@
 
 namespace tercet {
 
+/// How `map` of an executor goes about its input.
 struct map_options {
     time_limit timeout = {};  ///< for all results together, from the call of `map`
     /// How many items a worker does in one go; 0: as many as take 50 to 100 us, measured on those before, beginning

@@ -18,9 +18,10 @@ struct wait_result {
     std::vector<Future*> not_done;
 };
 
+/// See `wait`.
 struct wait_options {
-    tercet::return_when return_when = tercet::return_when::all_completed;
-    time_limit timeout = {};
+    tercet::return_when return_when = tercet::return_when::all_completed;  ///< what ends the wait
+    time_limit timeout = {};                                               ///< for all of them; none: no limit
 };
 
 /// A range of futures, or of pointers to futures. Elements of type `future_base*` may lead to futures of different

@@ -19,6 +19,7 @@ public:
     /// As `semaphore::release`. Throws `std::invalid_argument`, and gives back nothing, when there would be more
     /// permits than at first.
     void release(std::ptrdiff_t count = 1) { release_up_to(count, most_, "bounded_semaphore"); }
+    /// For the guards of the standard library. Throws as `release`.
     void unlock() { release(); }
 
 private:

@@ -19,6 +19,7 @@
 
 namespace tercet::threading {
 
+/// See `parallel_for` and `parallel_reduce`.
 struct parallel_options {
     /// How many items are done in one piece at least; 0: as many as 2 us allow, measured on the first ones, which the
     /// caller does before others join in. Where items wait for something, 1 lets them wait side by side from the start.

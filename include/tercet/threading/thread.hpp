@@ -15,6 +15,7 @@
 
 namespace tercet::threading {
 
+/// What a `thread` is started with.
 struct thread_options {
     std::string name = {};       ///< empty: Thread-1, Thread-2, …; the system keeps 15 characters
     bool daemon = false;         ///< does not hold up the end of the process; destroying its `thread` lets it run on

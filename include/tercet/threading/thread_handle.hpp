@@ -68,11 +68,13 @@ struct excepthook_args {
     thread_handle thread;
 };
 
+/// See `set_excepthook`.
+using excepthook_type = std::function<void(const excepthook_args&)>;
+
 /// Installs `hook` for exceptions that leave a thread's function and that no `join` took: called once for each, when
 /// the `thread` is destroyed, or, if that is gone, at the end of the thread. Returns the hook before; an empty one
 /// stands for the first, which reports through `report_unread_error`. What the hook throws is reported there, together
 /// with what it was called for. Any thread.
-using excepthook_type = std::function<void(const excepthook_args&)>;
 excepthook_type set_excepthook(excepthook_type hook);
 
 }  // namespace tercet::threading

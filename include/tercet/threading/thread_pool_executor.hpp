@@ -30,7 +30,9 @@ enum class when_full {
     caller_runs,  ///< runs the call on the calling thread
 };
 
+/// What a `thread_pool_executor` is made with; it keeps a copy.
 struct thread_pool_options {
+    /// For `queue_size`: memory is the bound.
     static constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 
     std::size_t max_workers = 0;                ///< 0: four more than there are usable CPUs, at most 32
