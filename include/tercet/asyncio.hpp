@@ -26,6 +26,7 @@
 #include <tercet/asyncio/pipe_streams.hpp>
 #include <tercet/asyncio/priority_queue.hpp>
 #include <tercet/asyncio/queue.hpp>
+#include <tercet/asyncio/resolve.hpp>
 #include <tercet/asyncio/run.hpp>
 #include <tercet/asyncio/run_coroutine_threadsafe.hpp>
 #include <tercet/asyncio/run_in_executor.hpp>

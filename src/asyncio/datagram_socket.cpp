@@ -29,20 +29,20 @@ public:
     ~datagram_state() override { close_descriptor(); }
 
     void bind(const socket_address& local) {
-        if (::bind(descriptor(), local.data(), local.size()) != 0)
+        if (sockets().bind(descriptor(), local) != 0)
             throw std::system_error(errno, std::system_category(), "bind " + local.to_string());
         path_ = local.path();
         if (path_.starts_with('\0') || ::stat(path_.c_str(), &file_) != 0) path_.clear();
     }
     void connect(const socket_address& peer) {
-        if (::connect(descriptor(), peer.data(), peer.size()) != 0)
+        if (sockets().connect(descriptor(), peer) != 0)
             throw std::system_error(errno, std::system_category(), "connect " + peer.to_string());
         peer_ = peer;
     }
     const socket_address& peer() const noexcept { return peer_; }
 
     void set_option(int option, int value, const char* name) const {
-        if (::setsockopt(descriptor(), SOL_SOCKET, option, &value, sizeof value) != 0)
+        if (sockets().set_option(descriptor(), SOL_SOCKET, option, value) != 0)
             throw std::system_error(errno, std::system_category(), std::string("datagram socket: ") + name);
     }
 
@@ -55,19 +55,21 @@ public:
     }
 
     void start() {
-        local_ = socket_address::local_of(descriptor());
+        local_ = sockets().local_address(descriptor());
         watch();
     }
+
+    socket_address local() const { return is_open() ? sockets().local_address(descriptor()) : socket_address(); }
 
     using watched_socket::filled_writing;
 
 private:
-    void give_back(int descriptor, void (socket_calls::*)(int) noexcept) noexcept override {
+    void give_back(int descriptor, void (socket_calls::*how)(int) noexcept) noexcept override {
         struct stat present {};
         if (!path_.empty() && ::stat(path_.c_str(), &present) == 0 && present.st_dev == file_.st_dev &&
             present.st_ino == file_.st_ino)
             ::unlink(path_.c_str());
-        ::close(descriptor);
+        watched_socket::give_back(descriptor, how);
     }
 
     socket_address local_;
@@ -81,22 +83,6 @@ namespace {
 datagram_state& require(const std::shared_ptr<datagram_state>& state) {
     if (!state) throw invalid_state_error("datagram socket: it was moved from");
     return *state;
-}
-
-struct received {
-    ssize_t count;  // of the whole message, or -1 with `errno`
-    socket_address from;
-};
-
-received receive(int descriptor, char* into, std::size_t room, int flags) noexcept {
-    sockaddr_storage from{};
-    socklen_t length = sizeof from;
-    ssize_t count;
-    do {
-        length = sizeof from;
-        count = ::recvfrom(descriptor, into, room, flags | MSG_TRUNC, reinterpret_cast<sockaddr*>(&from), &length);
-    } while (count < 0 && errno == EINTR);
-    return {count, count < 0 ? socket_address() : socket_address(reinterpret_cast<const sockaddr*>(&from), length)};
 }
 
 /// After EAGAIN: it is not our queue that has no room but that of a Unix socket to which we are not connected. The
@@ -115,9 +101,9 @@ datagram_socket::receive_awaiter::receive_awaiter(std::shared_ptr<datagram_state
     : io_operation(require(state), watched_socket::direction::reading), state_(std::move(state)), max_size_(max_size) {}
 
 bool datagram_socket::receive_awaiter::attempt() noexcept {
-    received got = receive(descriptor(), nullptr, 0, MSG_PEEK);
-    if (got.count >= 0) {
-        const auto size = static_cast<std::size_t>(got.count);
+    ssize_t count = sockets().receive_from(*state_, {}, MSG_PEEK, received_.from);
+    if (count >= 0) {
+        const auto size = static_cast<std::size_t>(count);
         bool fits = size <= max_size_;
         try {
             received_.data.resize(fits ? size : 0);
@@ -125,12 +111,11 @@ bool datagram_socket::receive_awaiter::attempt() noexcept {
             fail(ENOMEM);
             return true;
         }
-        got = receive(descriptor(), received_.data.data(), received_.data.size(), 0);
-        if (got.count >= 0) {
-            fits = fits && static_cast<std::size_t>(got.count) <= size;
+        count = sockets().receive_from(*state_, received_.data, 0, received_.from);
+        if (count >= 0) {
+            fits = fits && static_cast<std::size_t>(count) <= size;
             if (!fits) fail(EMSGSIZE);
-            if (fits) received_.data.resize(static_cast<std::size_t>(got.count));
-            received_.from = got.from;
+            if (fits) received_.data.resize(static_cast<std::size_t>(count));
             return true;
         }
     }
@@ -152,8 +137,8 @@ datagram_socket::receive_into_awaiter::receive_into_awaiter(std::shared_ptr<data
     : io_operation(require(state), watched_socket::direction::reading), state_(std::move(state)), into_(into) {}
 
 bool datagram_socket::receive_into_awaiter::attempt() noexcept {
-    const received got = receive(descriptor(), into_.data(), into_.size(), 0);
-    if (got.count < 0) {
+    const ssize_t count = sockets().receive_from(*state_, into_, 0, received_.from);
+    if (count < 0) {
         if (errno == EAGAIN) {
             drained_reading();
             return false;
@@ -161,9 +146,8 @@ bool datagram_socket::receive_into_awaiter::attempt() noexcept {
         fail(errno);
         return true;
     }
-    received_.size = static_cast<std::size_t>(got.count);
+    received_.size = static_cast<std::size_t>(count);
     received_.is_truncated = received_.size > into_.size();
-    received_.from = got.from;
     return true;
 }
 
@@ -181,12 +165,7 @@ datagram_socket::send_awaiter::send_awaiter(std::shared_ptr<datagram_state> stat
       to_(to) {}
 
 bool datagram_socket::send_awaiter::attempt() noexcept {
-    ssize_t count;
-    do {
-        count = ::sendto(descriptor(), data_.data(), data_.size(), MSG_NOSIGNAL, to_.size() > 0 ? to_.data() : nullptr,
-                         to_.size());
-    } while (count < 0 && errno == EINTR);
-    if (count >= 0) return true;
+    if (sockets().send_to(*state_, data_, to_) >= 0) return true;
     if (errno == EAGAIN && !is_full_at_receiver(descriptor(), to_)) {
         state_->filled_writing();
         return false;
@@ -213,7 +192,7 @@ void datagram_socket::close() noexcept {
 
 bool datagram_socket::is_open() const noexcept { return state_ && state_->is_open(); }
 
-socket_address datagram_socket::local_address() const { return socket_address::local_of(require(state_).descriptor()); }
+socket_address datagram_socket::local_address() const { return require(state_).local(); }
 
 socket_address datagram_socket::peer_address() const { return require(state_).peer(); }
 
@@ -221,13 +200,13 @@ datagram_socket open_datagram(const socket_address& local, const socket_address&
     const socket_address& given = local.size() > 0 ? local : peer;
     if (given.size() == 0) throw std::invalid_argument("open_datagram: neither a local address nor a peer");
     event_loop& loop = get_running_loop();
-    const int descriptor = ::socket(given.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int descriptor = loop.sockets().open_datagram(given.family());
     if (descriptor < 0) throw std::system_error(errno, std::system_category(), "open_datagram " + given.to_string());
     std::shared_ptr<datagram_state> state;
     try {
         state = std::make_shared<datagram_state>(loop, descriptor);
     } catch (...) {
-        ::close(descriptor);
+        loop.sockets().close(descriptor);
         throw;
     }
     const auto bytes = [](std::size_t size) { return static_cast<int>(std::min<std::size_t>(size, INT_MAX)); };

@@ -102,6 +102,7 @@ event_loop::~event_loop() {
 void event_loop::run_until_done(task_base& task) {
     require_no_running_loop("event_loop");
     require_open();
+    poller_->attach();
     const running scope(*this);
     while (true) {
         run_ready(&task);
@@ -169,6 +170,11 @@ void event_loop::end_circles() noexcept {
 
 void event_loop::close() noexcept {
     if (is_closed_) return;
+    try {
+        poller_->attach();
+    } catch (...) {  // what waits for a descriptor only, and cannot be cancelled, waits for ever; all else ends
+        report_unread_error(std::current_exception(), "an event loop that ends on another thread");
+    }
     {
         const running scope(*this);
         do {

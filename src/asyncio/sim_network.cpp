@@ -7,9 +7,9 @@
 //   shut_down, close       end ->
 //   close with bytes that nobody read, data for a socket that is gone, reset_connections      reset ->
 //
-// On a link that is cut messages are held back, as if they were sent again until the link is whole. Sources are told
-// inside deliver() only, that is inside poller::wait; one that is added is told what happened before by a message to
-// itself.
+// On a link that is cut these messages are held back, as if they were sent again until the link is whole. Sources are
+// told inside deliver() only, that is inside poller::wait; one that is added is told what happened before by a message
+// to itself.
 
 #include "asyncio/sim_network.hpp"
 
@@ -42,11 +42,16 @@ int fail(int error) noexcept {
     return -1;
 }
 
-bool is_own(const std::string& address) {
+}  // namespace
+
+bool sim_network::is_own(const std::string& address) noexcept {
     return address == "0.0.0.0" || address == "::" || address == "::1" || address.starts_with("127.");
 }
 
-}  // namespace
+bool sim_network::is_private(const socket_address& local) {
+    const std::string address = local.host();
+    return is_own(address) && address != "0.0.0.0" && address != "::";
+}
 
 sim_network::sim_network(loop_clock& clock, std::uint64_t seed) : clock_(clock), random_(seed) {}
 
@@ -139,6 +144,10 @@ void sim_network::transmit(message content) {
     if (from && to) transmit(std::move(content), from->host, to->host);
 }
 
+bool sim_network::is_lost(const link_state& link) {
+    return link.how.loss > 0 && static_cast<double>(random_() >> 11U) * 0x1p-53 < std::min(link.how.loss, 0.99);
+}
+
 void sim_network::transmit(message content, std::size_t from, std::size_t to) {
     link_state& link = link_between(from, to);
     time_point when = clock_.now();
@@ -152,10 +161,10 @@ void sim_network::transmit(message content, std::size_t from, std::size_t to) {
     when += link.how.delay;
     if (link.how.jitter > 0ns)
         when += std::chrono::nanoseconds(random_() % static_cast<std::uint64_t>(link.how.jitter.count() + 1));
-    if (link.how.loss > 0)
-        while (static_cast<double>(random_() >> 11U) * 0x1p-53 < std::min(link.how.loss, 0.99))
-            when += until_sent_again;
-    if (socket* const receiver = find(content.to); receiver && content.what != kind::request) {
+    const bool is_mail = content.what == kind::mail || content.what == kind::bounce;
+    if (is_mail && (link.is_cut || is_lost(link))) return;
+    while (!is_mail && is_lost(link)) when += until_sent_again;
+    if (socket* const receiver = find(content.to); receiver && content.what != kind::request && !is_mail) {
         when = std::max(when, receiver->last_arrival);
         receiver->last_arrival = when;
     }
@@ -177,7 +186,10 @@ int sim_network::add(std::size_t host) {
 int sim_network::open() { return add(current_host); }
 
 int sim_network::set_option(int descriptor, int level, int name, int value) noexcept {
-    if (level == SOL_SOCKET && name == SO_REUSEPORT) at(descriptor).may_share_port = value != 0;
+    if (level != SOL_SOCKET) return 0;
+    socket& changed = at(descriptor);
+    if (name == SO_REUSEPORT || (name == SO_REUSEADDR && changed.is_datagram)) changed.may_share_port = value != 0;
+    if (name == SO_RCVBUF && changed.is_datagram) changed.message_room = 2 * static_cast<std::size_t>(value);
     return 0;
 }
 
@@ -188,11 +200,13 @@ int sim_network::bind(int descriptor, const socket_address& address) {
     if (local.port() == 0) local.set_port(free_port(bound.host));
     if (local.port() == 0) return fail(EADDRINUSE);
     for (const auto& [other, each] : sockets_)
-        if (each.host == bound.host && each.is == state::listening && each.local.port() == local.port() &&
+        if (each.host == bound.host && each.is_datagram == bound.is_datagram &&
+            (each.is == state::listening || each.is_datagram) && each.local.port() == local.port() &&
             !(each.may_share_port && bound.may_share_port) &&
             (each.local == local || is_own(each.local.host()) || is_own(local.host())))
             return fail(EADDRINUSE);
     bound.local = local;
+    bound.is_bound = true;
     return 0;
 }
 
@@ -203,14 +217,19 @@ int sim_network::listen(int descriptor, int backlog) noexcept {
     return 0;
 }
 
+bool sim_network::name_socket(socket& named, const socket_address& peer) {
+    if (named.local.port() != 0) return true;
+    named.local = is_own(peer.host()) ? peer : address_of(named.host, 0);
+    named.local.set_port(free_port(named.host));
+    return named.local.port() != 0;
+}
+
 int sim_network::connect(int descriptor, const socket_address& peer) {
     socket& client = at(descriptor);
     const std::size_t target = host_of(peer);
-    client.local = is_own(peer.host()) ? peer : address_of(client.host, 0);
-    const std::uint16_t port = free_port(client.host);
-    if (port == 0) return fail(EADDRNOTAVAIL);
-    client.local.set_port(port);
+    if (!name_socket(client, peer)) return fail(EADDRNOTAVAIL);
     client.peer = peer;
+    if (client.is_datagram) return 0;
     client.is = state::connecting;
     transmit({.what = kind::request, .to = descriptor, .from = descriptor}, client.host, target);
     post(clock_.now() + connect_limit, {.what = kind::expiry, .to = descriptor});
@@ -324,6 +343,8 @@ bool sim_network::deliver() {
         has_delivered = true;
         if (arrived.is_local) {
             arrive(arrived.content);
+        } else if (arrived.content.what == kind::mail) {
+            arrive_mail(arrived.content, arrived.from_host, arrived.to_host);
         } else {
             link_state& link = link_between(arrived.from_host, arrived.to_host);
             if (link.is_cut)
@@ -343,10 +364,8 @@ void sim_network::report(socket& told, readiness what) noexcept {
 int sim_network::listener_at(std::size_t host, std::uint16_t port, bool from_outside) noexcept {
     std::vector<int> found;
     for (const auto& [descriptor, each] : sockets_) {
-        const bool is_private =
-            is_own(each.local.host()) && each.local.host() != "0.0.0.0" && each.local.host() != "::";
         if (each.is == state::listening && each.host == host && each.local.port() == port &&
-            !(from_outside && is_private))
+            !(from_outside && is_private(each.local)))
             found.push_back(descriptor);
     }
     if (found.empty()) return 0;
@@ -391,6 +410,11 @@ void sim_network::arrive(message& content) {
     const bool is_connecting = told.is == state::connecting;
     switch (content.what) {
         case kind::request:
+        case kind::mail:
+            break;
+        case kind::bounce:
+            told.error = ECONNREFUSED;
+            report(told, readiness::both);
             break;
         case kind::grant:
             if (!is_connecting) break;
@@ -425,7 +449,8 @@ void sim_network::arrive(message& content) {
             break;
         case kind::report: {
             readiness what = readiness::none;
-            if (!told.received.empty() || !told.pending.empty()) what = what | readiness::readable;
+            if (!told.received.empty() || !told.pending.empty() || !told.messages.empty())
+                what = what | readiness::readable;
             if (told.has_end) what = what | readiness::readable | readiness::hangup;
             if (told.is_reset || told.is == state::failed) what = readiness::both | readiness::hangup;
             if (what != readiness::none) report(told, what);

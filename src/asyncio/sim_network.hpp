@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <random>
 #include <span>
@@ -19,7 +20,8 @@
 
 namespace tercet::asyncio {
 
-/// Stream sockets and the network between them, in memory and in virtual time. The calls are those of `socket_calls`.
+/// Stream and datagram sockets and the network between them, in memory and in virtual time. The calls are those of
+/// `socket_calls`. What concerns datagrams only stands in sim_datagrams.cpp.
 class sim_network {
 public:
     using time_point = loop_clock::time_point;
@@ -30,6 +32,7 @@ public:
     static bool owns(int descriptor) noexcept { return descriptor >= first_descriptor; }
 
     int open();
+    int open_datagram();
     int set_option(int descriptor, int level, int name, int value) noexcept;
     int bind(int descriptor, const socket_address& address);
     int listen(int descriptor, int backlog) noexcept;
@@ -38,6 +41,8 @@ public:
     int accept(int descriptor, socket_address& peer);
     ssize_t receive(int descriptor, std::span<char> into);
     ssize_t send(int descriptor, std::string_view data);
+    ssize_t receive_from(int descriptor, std::span<char> into, int flags, socket_address& from);
+    ssize_t send_to(int descriptor, std::string_view data, const socket_address& to);
     void shut_down(int descriptor);
     void close(int descriptor, bool by_reset);
     socket_address local_address(int descriptor) const noexcept;
@@ -61,11 +66,18 @@ public:
 
 private:
     static constexpr int first_descriptor = 1 << 30;
-    static constexpr std::size_t current_host = 0;  // where what connects is
+    static constexpr std::size_t current_host = 0;             // where what connects is
+    static constexpr std::size_t usual_message_room = 212992;  // what Linux gives
 
     enum class state : std::uint8_t { fresh, listening, connecting, connected, failed };
+    struct datagram {
+        std::string data;
+        socket_address from;
+        socket_address to;
+    };
     struct socket {
         std::size_t host = 0;
+        bool is_datagram = false;
         state is = state::fresh;
         io_source* source = nullptr;
         socket_address local;
@@ -83,14 +95,19 @@ private:
         bool is_end_sent = false;
         bool is_reset = false;
         bool may_share_port = false;
+        bool is_bound = false;          // by bind(): to an address of its choice
+        std::deque<datagram> messages;  // have arrived, with so many bytes of at most so many
+        std::size_t message_bytes = 0;
+        std::size_t message_room = usual_message_room;
     };
-    enum class kind : std::uint8_t { request, grant, refusal, expiry, data, end, reset, credit, report };
+    enum class kind : std::uint8_t { request, grant, refusal, expiry, data, end, reset, credit, report, mail, bounce };
     struct message {
         kind what;
         int to;
         int from = 0;
         std::string data = {};
         std::size_t count = 0;
+        std::unique_ptr<datagram> mail = {};
     };
     struct link_state {
         sim::link how;
@@ -112,12 +129,23 @@ private:
     std::size_t host_of(const socket_address& address);
     socket_address address_of(std::size_t host, std::uint16_t port) const;
     std::uint16_t free_port(std::size_t host);
+    /// Gives the socket an address towards `peer` if it has none. False: there is no port left.
+    bool name_socket(socket& named, const socket_address& peer);
+    /// Of every host by that address: its own.
+    static bool is_own(const std::string& address) noexcept;
+    /// Nothing from other hosts arrives there.
+    static bool is_private(const socket_address& local);
+    /// Which of the sockets of a host a datagram is for; null: none.
+    socket* receiver_of(const datagram& mail, std::size_t host, bool from_outside) noexcept;
     int listener_at(std::size_t host, std::uint16_t port, bool from_outside) noexcept;
     void transmit(message content, std::size_t from, std::size_t to);
     void transmit(message content);
     void post(time_point when, message content);
     void arrive(message& content);
     void arrive_request(message& content);
+    void arrive_mail(message& content, std::size_t from, std::size_t to);
+    /// By chance, as `link` has it.
+    bool is_lost(const link_state& link);
     static void report(socket& told, readiness what) noexcept;
 
     loop_clock& clock_;

@@ -70,6 +70,10 @@ int sim_poller::open(int family) noexcept {
     return family == AF_INET || family == AF_INET6 ? network_.open() : poller::open(family);
 }
 
+int sim_poller::open_datagram(int family) noexcept {
+    return family == AF_INET || family == AF_INET6 ? network_.open_datagram() : poller::open_datagram(family);
+}
+
 int sim_poller::set_option(int descriptor, int level, int name, int value) noexcept {
     if (!sim_network::owns(descriptor)) return poller::set_option(descriptor, level, name, value);
     return network_.set_option(descriptor, level, name, value);
@@ -111,6 +115,17 @@ ssize_t sim_poller::send_file(io_source& source, int file, off_t& offset, std::s
     if (!sim_network::owns(source.descriptor())) return poller::send_file(source, file, offset, count);
     errno = EINVAL;  // the caller reads the file itself
     return -1;
+}
+
+ssize_t sim_poller::receive_from(io_source& source, std::span<char> into, int flags, socket_address& from) noexcept {
+    const int descriptor = source.descriptor();
+    return sim_network::owns(descriptor) ? network_.receive_from(descriptor, into, flags, from)
+                                         : poller::receive_from(source, into, flags, from);
+}
+
+ssize_t sim_poller::send_to(io_source& source, std::string_view data, const socket_address& to) noexcept {
+    const int descriptor = source.descriptor();
+    return sim_network::owns(descriptor) ? network_.send_to(descriptor, data, to) : poller::send_to(source, data, to);
 }
 
 void sim_poller::shut_down(io_source& source) noexcept {

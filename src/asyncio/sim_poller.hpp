@@ -42,6 +42,7 @@ public:
     loop_backend backend() const noexcept override { return loop_backend::sim; }
 
     int open(int family) noexcept override;
+    int open_datagram(int family) noexcept override;
     int set_option(int descriptor, int level, int name, int value) noexcept override;
     int bind(int descriptor, const socket_address& address) noexcept override;
     int listen(int descriptor, int backlog) noexcept override;
@@ -51,6 +52,8 @@ public:
     ssize_t receive(io_source& source, std::span<char> into) noexcept override;
     ssize_t send(io_source& source, std::string_view data) noexcept override;
     ssize_t send_file(io_source& source, int file, off_t& offset, std::size_t count) noexcept override;
+    ssize_t receive_from(io_source& source, std::span<char> into, int flags, socket_address& from) noexcept override;
+    ssize_t send_to(io_source& source, std::string_view data, const socket_address& to) noexcept override;
     void shut_down(io_source& source) noexcept override;
     void close(int descriptor) noexcept override;
     void reset(int descriptor) noexcept override;

@@ -11,6 +11,10 @@ namespace tercet::asyncio {
 
 int socket_calls::open(int family) noexcept { return ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); }
 
+int socket_calls::open_datagram(int family) noexcept {
+    return ::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
 int socket_calls::set_option(int descriptor, int level, int name, int value) noexcept {
     return ::setsockopt(descriptor, level, name, &value, sizeof value);
 }
@@ -70,6 +74,28 @@ ssize_t socket_calls::send_file(io_source& source, int file, off_t& offset, std:
         sent = ::sendfile(source.descriptor(), file, &offset, count);
     } while (sent < 0 && errno == EINTR);
     return sent;
+}
+
+ssize_t socket_calls::receive_from(io_source& source, std::span<char> into, int flags, socket_address& from) noexcept {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    ssize_t count;
+    do {
+        length = sizeof address;
+        count = ::recvfrom(source.descriptor(), into.data(), into.size(), flags | MSG_TRUNC,
+                           reinterpret_cast<sockaddr*>(&address), &length);
+    } while (count < 0 && errno == EINTR);
+    if (count >= 0) from = socket_address(reinterpret_cast<const sockaddr*>(&address), length);
+    return count;
+}
+
+ssize_t socket_calls::send_to(io_source& source, std::string_view data, const socket_address& to) noexcept {
+    ssize_t count;
+    do {
+        count = ::sendto(source.descriptor(), data.data(), data.size(), MSG_NOSIGNAL,
+                         to.size() > 0 ? to.data() : nullptr, to.size());
+    } while (count < 0 && errno == EINTR);
+    return count;
 }
 
 void socket_calls::shut_down(io_source& source) noexcept { ::shutdown(source.descriptor(), SHUT_WR); }

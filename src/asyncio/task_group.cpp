@@ -6,9 +6,11 @@
 // in the owner's task, which closes when the group ends; the wait for the children is a join, which a cancellation does
 // not end, so the scope may be cancelled while the owner waits there.
 //
-// What leaves, by rank: an error that is no std::exception; the group of all errors; the cancellation of the body; a
-// cancellation from outside, if a child was cancelled by it (otherwise nothing is lost, and the next wait throws).
+// What leaves, by rank: an error that is no std::exception, or a keyboard_interrupt; the group of all errors; the
+// cancellation of the body; a cancellation from outside, if a child was cancelled by it (otherwise nothing is lost, and
+// the next wait throws).
 
+#include <tercet/asyncio/cancel_on_interrupt.hpp>
 #include <tercet/asyncio/event_loop.hpp>
 #include <tercet/asyncio/task_group.hpp>
 #include <tercet/futures/errors.hpp>
@@ -28,6 +30,8 @@ kind_of_error kind_of(const std::exception_ptr& error) noexcept {
         std::rethrow_exception(error);
     } catch (const cancelled_error&) {
         return kind_of_error::cancellation;
+    } catch (const keyboard_interrupt&) {
+        return kind_of_error::fatal;
     } catch (const std::exception&) {
         return kind_of_error::usual;
     } catch (...) {

@@ -50,6 +50,10 @@ void thread_queue_gate::awakened::take(line& from) noexcept {
     taken.is_in_line_ = false;
 }
 
+void thread_queue_gate::awakened::take_all(line& from) noexcept {
+    while (!from.empty()) take(from);
+}
+
 thread_queue_gate::awakened::~awakened() {
     for (party* each = parties_.front(); each;) {
         party* const woken = each;
@@ -99,6 +103,27 @@ void thread_queue_gate::task_party::wake() noexcept {
 
 void thread_queue_gate::task_party::arrive(ready_node& self, reason) noexcept {
     static_cast<task_party&>(self).complete();
+}
+
+bool thread_queue_gate::join_awaiter::begin() noexcept {
+    const guard_type guard(gate_.mutex_);
+    if (gate_.unfinished_ == 0) return true;
+    wait_in(gate_.joiners_);
+    return false;
+}
+
+bool thread_queue_gate::task_done(std::size_t count, awakened& woken) noexcept {
+    if (count > unfinished_) return false;
+    unfinished_ -= count;
+    if (unfinished_ == 0) woken.take_all(joiners_);
+    return true;
+}
+
+bool thread_queue_gate::join(time_limit limit) noexcept {
+    guard_type guard(mutex_);
+    if (unfinished_ == 0) return true;
+    thread_party mine(nullptr);
+    return mine.wait(joiners_, guard, limit) == ending::done;
 }
 
 void thread_queue_gate::end_all(line& of, awakened& woken) noexcept {

@@ -6,8 +6,10 @@
 #include <openssl/ssl.h>
 
 #include <new>
+#include <stdexcept>
 #include <system_error>
 
+#include "asyncio/tls_session.hpp"
 #include "asyncio/tls_settings.hpp"
 
 namespace tercet::asyncio {
@@ -36,6 +38,21 @@ int select_alpn(SSL*, const unsigned char** selected, unsigned char* size, const
     if (result != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
     *selected = found;
     return SSL_TLSEXT_ERR_OK;
+}
+
+int select_server(SSL* session, int* alert, void*) {
+    auto& chooser = *static_cast<tls_session*>(SSL_get_app_data(session));
+    if (chooser.choose_settings()) return SSL_TLSEXT_ERR_OK;
+    *alert = SSL_AD_UNRECOGNIZED_NAME;
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/// As a certificate of clients is looked at in the first handshake only, a session that one context has admitted must
+/// not be resumed where another was chosen.
+void resume_nothing(SSL_CTX* context) {
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
 }
 
 int number_of(tls_version version) noexcept { return version == tls_version::v1_2 ? TLS1_2_VERSION : TLS1_3_VERSION; }
@@ -101,10 +118,28 @@ tls_settings::tls_settings(const tls_server_options& options) : tls_settings(tru
     set_common(options);
     use_certificate(get(), options.certificate_file, options.key_file);
     if (!alpn_.empty()) SSL_CTX_set_alpn_select_cb(get(), &select_alpn, this);
+    if (options.choose) {
+        choose_ = options.choose;
+        SSL_CTX_set_tlsext_servername_callback(get(), &select_server);
+        resume_nothing(get());
+    }
     if (!verifies_) return;
+    // Sessions with certificates of clients are resumed under a name only.
+    constexpr std::string_view session_name = "tercet";
+    SSL_CTX_set_session_id_context(get(), reinterpret_cast<const unsigned char*>(session_name.data()),
+                                   static_cast<unsigned int>(session_name.size()));
     trust(get(), "client_ca_file", options.client_ca_file);
     SSL_CTX_set_client_CA_list(get(), SSL_load_client_CA_file(options.client_ca_file.c_str()));
     SSL_CTX_set_verify(get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+}
+
+std::shared_ptr<const tls_settings> tls_settings::chosen_for(std::string_view server_name) const {
+    const std::optional<tls_context> chosen = choose_(server_name);
+    if (!chosen) return nullptr;
+    if (!chosen->is_server())
+        throw std::invalid_argument(fmt::format(
+            "TLS: choose gave a client's context for \"{}\"; make it with tls_context::server", server_name));
+    return chosen->settings();
 }
 
 tls_context tls_context::client(const tls_client_options& options) {

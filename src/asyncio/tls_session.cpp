@@ -69,6 +69,7 @@ tls_session::tls_session(std::shared_ptr<const tls_settings> settings, std::stri
         throw std::bad_alloc();
     }
     SSL_set_bio(session, input_, output_);
+    SSL_set_app_data(session, this);
     if (settings_->is_server()) {
         SSL_set_accept_state(session);
         return;
@@ -179,7 +180,28 @@ std::string_view tls_session::output() const noexcept {
 
 void tls_session::clear_output() noexcept { static_cast<void>(BIO_reset(output_)); }
 
+bool tls_session::choose_settings() noexcept {
+    SSL* const session = session_.get();
+    try {
+        const char* const name = SSL_get_servername(session, TLSEXT_NAMETYPE_host_name);
+        const std::shared_ptr<const tls_settings> chosen = settings_->chosen_for(name ? name : "");
+        if (!chosen) return true;
+        SSL_CTX* const context = chosen->get();
+        if (!SSL_set_SSL_CTX(session, context)) throw std::bad_alloc();
+        // These stay those of the first otherwise.
+        SSL_set_verify(session, SSL_CTX_get_verify_mode(context), nullptr);
+        SSL_clear_options(session, SSL_OP_IGNORE_UNEXPECTED_EOF);
+        SSL_set_options(session, SSL_CTX_get_options(context) & SSL_OP_IGNORE_UNEXPECTED_EOF);
+        settings_ = chosen;
+        return true;
+    } catch (...) {
+        choice_error_ = std::current_exception();
+        return false;
+    }
+}
+
 void tls_session::throw_failure(const std::string& what) const {
+    if (choice_error_) std::rethrow_exception(choice_error_);
     std::string text = fmt::format("{}: {}", what, failure_);
     if (is_certificate_refused_) throw certificate_error(text);
     throw tls_error(text);

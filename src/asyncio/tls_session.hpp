@@ -3,6 +3,7 @@
 #include <tercet/asyncio/receive_buffer.hpp>
 #include <tercet/asyncio/tls_context.hpp>
 
+#include <exception>
 #include <memory>
 #include <span>
 #include <string>
@@ -49,7 +50,12 @@ public:
     std::string_view output() const noexcept;
     void clear_output() noexcept;
 
-    /// Throws `tls_error`, `certificate_error` when it is that: `what` and the reason.
+    /// For the handshake of a server: takes the settings that are chosen for the name that the client gave. False: that
+    /// failed.
+    bool choose_settings() noexcept;
+
+    /// Throws `tls_error`, `certificate_error` when it is that: `what` and the reason; and what the choice of settings
+    /// threw.
     [[noreturn]] void throw_failure(const std::string& what) const;
     tls_info info() const;
 
@@ -67,6 +73,7 @@ private:
     bio_st* input_ = nullptr;  // both belong to the session
     bio_st* output_ = nullptr;
     std::string failure_;
+    std::exception_ptr choice_error_;
     bool is_established_ = false;
     bool is_certificate_refused_ = false;
 };

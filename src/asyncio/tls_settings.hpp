@@ -2,8 +2,11 @@
 
 #include <tercet/asyncio/tls_context.hpp>
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 struct ssl_ctx_st;
 
@@ -20,6 +23,9 @@ public:
     ssl_ctx_st* get() const noexcept { return context_.get(); }
     /// The protocols as they go over the wire: each behind its length.
     const std::string& alpn() const noexcept { return alpn_; }
+    /// The settings for a server of that name; null: these. Throws what the user's function throws, and
+    /// `std::invalid_argument` when it gives a client's.
+    std::shared_ptr<const tls_settings> chosen_for(std::string_view server_name) const;
 
 private:
     struct deleter {
@@ -32,6 +38,7 @@ private:
 
     std::unique_ptr<ssl_ctx_st, deleter> context_;
     std::string alpn_;
+    std::function<std::optional<tls_context>(std::string_view)> choose_;
     bool is_server_;
     bool verifies_;
 };

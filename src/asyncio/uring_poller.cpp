@@ -114,6 +114,32 @@ int set_up_with_most_flags(const std::function<int(unsigned flags)>& set_up) {
     return error;
 }
 
+namespace {
+
+/// Makes a ring that can do what is needed here. Zero, or the number of the error.
+int open_ring(io_uring& ring) noexcept {
+    const int error = set_up_with_most_flags([&ring](unsigned flags) {
+        io_uring_params how{};
+        how.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+        how.cq_entries = completions;
+        return -::io_uring_queue_init_params(entries, &ring, &how);
+    });
+    if (error != 0) return error;
+    constexpr unsigned needed_features = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL;
+    constexpr std::array needed_operations{IORING_OP_POLL_ADD, IORING_OP_RECV, IORING_OP_ASYNC_CANCEL};
+    const std::unique_ptr<io_uring_probe, decltype(&::io_uring_free_probe)> probe(::io_uring_get_probe_ring(&ring),
+                                                                                  &::io_uring_free_probe);
+    const bool can_do = (ring.features & needed_features) == needed_features && probe &&
+                        std::ranges::all_of(needed_operations, [&probe](int operation) {
+                            return ::io_uring_opcode_supported(probe.get(), operation) != 0;
+                        });
+    if (can_do) return 0;
+    end_ring(ring);
+    return ENOSYS;
+}
+
+}  // namespace
+
 struct uring_poller::request {
     enum class kind : std::uint8_t { readable, writable, receive };
     registration* owner;
@@ -155,31 +181,20 @@ struct uring_poller::registration {
 
 std::unique_ptr<uring_poller> uring_poller::make_if_allowed() {
     std::unique_ptr<uring_poller> made(new uring_poller);
-    if (!made->start()) return nullptr;
+    io_uring ring{};
+    if (open_ring(ring) != 0) return nullptr;
+    made->start(ring);
     return made;
 }
 
-bool uring_poller::start() noexcept {
-    const int error = set_up_with_most_flags([this](unsigned flags) {
-        io_uring_params how{};
-        how.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-        how.cq_entries = completions;
-        return -::io_uring_queue_init_params(entries, &ring_, &how);
-    });
-    if (error != 0) return false;
+/// With a ring that no thread uses yet.
+void uring_poller::start(const io_uring& ring) noexcept {
     static_cast<void>(rings_ended.load(std::memory_order_acquire));
+    ring_ = ring;
     has_ring_ = true;
     is_enabled_ = (ring_.flags & IORING_SETUP_R_DISABLED) == 0;
     owner_ = {};
-    constexpr unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL;
-    if ((ring_.features & needed) != needed) return false;
-    const std::unique_ptr<io_uring_probe, decltype(&::io_uring_free_probe)> probe(::io_uring_get_probe_ring(&ring_),
-                                                                                  &::io_uring_free_probe);
-    if (!probe) return false;
-    for (const int operation : {IORING_OP_POLL_ADD, IORING_OP_RECV, IORING_OP_ASYNC_CANCEL})
-        if (!::io_uring_opcode_supported(probe.get(), operation)) return false;
     add_buffers();
-    return true;
 }
 
 /// Without them there is no multishot receive.
@@ -218,14 +233,18 @@ uring_poller::~uring_poller() {
     while (first_) delete std::exchange(first_, first_->next);
 }
 
-/// The ring is not this thread's, or nobody's yet.
-void uring_poller::take_over() noexcept {
+void uring_poller::attach() {
+    if (owner_ == std::this_thread::get_id()) return;
     const bool is_bound = (ring_.flags & IORING_SETUP_SINGLE_ISSUER) != 0;
     if (is_enabled_ && is_bound && owner_ != std::thread::id()) {
+        io_uring own{};
+        if (const int error = open_ring(own); error != 0)
+            throw std::system_error(error, std::system_category(),
+                                    "event_loop: io_uring is refused to this thread, and the loop has run on another; "
+                                    "run it there, or choose loop_backend::epoll");
         reap(UINT_MAX);
         end_ring(ring_);
-        has_ring_ = false;
-        if (!start()) std::terminate();  // it was allowed before
+        start(own);
         for (registration* each = first_; each; each = each->next) {
             for (request* const ended : {&each->reading, &each->writing, &each->receiving})
                 ended->is_under_way = ended->is_being_cancelled = false;
@@ -349,8 +368,6 @@ void uring_poller::queue_requests(unsigned most) noexcept {
 }
 
 void uring_poller::wait(std::optional<std::chrono::nanoseconds> limit) noexcept {
-    if (owner_ != std::this_thread::get_id()) [[unlikely]]
-        take_over();
     if (::io_uring_cq_ready(&ring_) > 0) return reap(1);
     queue_requests(handed_over_at_once);
     if (changed_) limit = std::chrono::nanoseconds(0);  // the rest in the next turn

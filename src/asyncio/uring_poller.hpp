@@ -42,6 +42,7 @@ public:
     void add(io_source& source, readiness interest, trigger how) override;
     void modify(io_source& source, readiness interest, trigger how) override;
     void remove(io_source& source) noexcept override;
+    void attach() override;
     void wait(std::optional<std::chrono::nanoseconds> limit) noexcept override;
     loop_backend backend() const noexcept override { return loop_backend::io_uring; }
 
@@ -56,9 +57,8 @@ private:
     struct request;
 
     uring_poller() noexcept = default;
-    bool start() noexcept;
+    void start(const io_uring& ring) noexcept;
     void add_buffers() noexcept;
-    void take_over() noexcept;
     void mark(registration& changed) noexcept;
     void want_write(io_source& source, ssize_t result) noexcept;
     void want_read(registration& waiting) noexcept;

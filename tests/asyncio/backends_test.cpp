@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -83,24 +84,58 @@ TEST(backends, are_called_by_the_names_of_the_environment) {
 
 namespace {
 
-/// Whether a loop that asks for io_uring gets epoll where the system call fails with `error`.
-bool falls_back_when_refused_with(unsigned error) {
+/// From now on, and on this thread, the system call fails with `error`.
+bool refuse_setup(unsigned error) {
+    sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog filter{std::size(rules), rules};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+/// The same for io_uring_register with that operation.
+bool refuse_registration(unsigned operation, unsigned error) {
+    sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_register, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, operation, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog filter{std::size(rules), rules};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+/// What `fn` says in a process of its own.
+template <class Fn>
+bool holds_in_child(Fn fn) {
     const pid_t child = ::fork();
-    if (child == 0) {
-        sock_filter rules[] = {
-            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        };
-        const sock_fprog filter{std::size(rules), rules};
-        if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(2);
-        if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) ::_exit(3);
-        ::_exit(run(ask_backend(), {.backend = loop_backend::io_uring}) == loop_backend::epoll ? 0 : 1);
-    }
+    if (child == 0) ::_exit(fn() ? 0 : 1);
     int status = -1;
     ::waitpid(child, &status, 0);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/// Whether a loop that asks for io_uring gets epoll where the system call fails with `error`.
+bool falls_back_when_refused_with(unsigned error) {
+    return holds_in_child([error] {
+        return refuse_setup(error) && run(ask_backend(), {.backend = loop_backend::io_uring}) == loop_backend::epoll;
+    });
+}
+
+coro<bool> bytes_come_through() {
+    stream_pair pair = stream_pair::make();
+    for (int i = 0; i < 100; ++i) {
+        pair.writer.write("tercet");
+        co_await pair.writer.drain();
+        const std::string received = co_await pair.reader.read_exactly(6);
+        if (received != "tercet") co_return false;
+    }
+    co_return true;
 }
 
 std::uint64_t writes_to(int eventfd) {
@@ -119,6 +154,46 @@ std::uint64_t writes_to(int eventfd) {
 TEST(backends, io_uring_that_a_sandbox_refuses_gives_way_to_epoll) {
     EXPECT_TRUE(falls_back_when_refused_with(EPERM));
     EXPECT_TRUE(falls_back_when_refused_with(ENOSYS));
+    EXPECT_TRUE(falls_back_when_refused_with(ENOMEM));
+    EXPECT_TRUE(falls_back_when_refused_with(EMFILE));
+}
+
+TEST(backends, io_uring_that_does_not_say_what_it_can_do_gives_way_to_epoll) {
+    EXPECT_TRUE(holds_in_child([] {
+        return refuse_registration(IORING_REGISTER_PROBE, EPERM) &&
+               run(ask_backend(), {.backend = loop_backend::io_uring}) == loop_backend::epoll;
+    }));
+}
+
+TEST(backends, io_uring_that_takes_no_buffers_receives_without_them) {
+    for (const unsigned error : std::array<unsigned, 2>{EINVAL, ENOMEM})
+        EXPECT_TRUE(holds_in_child([error] {
+            return refuse_registration(IORING_REGISTER_PBUF_RING, error) &&
+                   run(bytes_come_through(), {.backend = loop_backend::io_uring});
+        }));
+}
+
+TEST(backends, a_loop_goes_on_where_it_was_when_io_uring_is_refused_to_another_thread) {
+    runner several({.backend = loop_backend::io_uring});
+    if (several.run(ask_backend()) != loop_backend::io_uring) GTEST_SKIP() << "io_uring is refused here";
+    bool was_main_run = false;
+    const auto main_of_other = [&]() -> coro<> {
+        was_main_run = true;
+        co_return;
+    };
+    int error = 0;
+    std::thread other([&] {
+        if (!refuse_setup(EPERM)) return;
+        try {
+            several.run(main_of_other());
+        } catch (const std::system_error& refused) {
+            error = refused.code().value();
+        }
+    });
+    other.join();
+    EXPECT_EQ(error, EPERM);
+    EXPECT_TRUE(several.run(bytes_come_through()));
+    EXPECT_FALSE(was_main_run);
 }
 
 TEST(backends, a_ring_has_the_flags_that_the_kernel_knows) {

@@ -78,6 +78,27 @@ TEST(cancel_on_interrupt, another_cancellation_stays_one) {
     run(main());
 }
 
+TEST(cancel_on_interrupt, ends_a_task_group_bare_after_its_other_children) {
+    bool is_child_cancelled = false;
+    bool is_other_cancelled = false;
+    auto other = [&]() -> coro<> {
+        try {
+            co_await sleep(1h);
+        } catch (const cancelled_error&) {
+            is_other_cancelled = true;
+            throw;
+        }
+    };
+    auto body = [&](task_group& group) -> coro<> {
+        group.create_task(other());
+        group.create_task(cancel_on_interrupt(interrupted_while_waiting(is_child_cancelled)));
+        co_return;
+    };
+    EXPECT_THROW(run(with_task_group(body)), keyboard_interrupt);
+    EXPECT_TRUE(is_child_cancelled);
+    EXPECT_TRUE(is_other_cancelled);
+}
+
 TEST(cancel_on_interrupt, is_an_option_of_run_and_of_a_runner) {
     bool is_cancelled = false;
     EXPECT_THROW(run(interrupted_while_waiting(is_cancelled), {.handle_interrupt = true}), keyboard_interrupt);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -94,4 +95,29 @@ TEST(resolver, errors_say_what_was_looked_up_and_what_the_resolver_said) {
         EXPECT_THAT(error.what(), AnyOf(HasSubstr("resolve nosuch.invalid: Name or service not known"),
                                         HasSubstr("resolve nosuch.invalid: Temporary failure in name resolution")));
     }
+}
+
+TEST(resolver, resolve_gives_the_addresses_of_a_name_by_family) {
+    auto main = []() -> coro<> {
+        const std::vector<socket_address> both = co_await resolve("both.test", 443);
+        EXPECT_EQ(both.size(), 2U);
+        for (const socket_address& each : both) EXPECT_EQ(each.port(), 443);
+        const std::vector<socket_address> old = co_await resolve("both.test", 443, AF_INET);
+        EXPECT_EQ(old, both);
+        const std::vector<socket_address> numeric = co_await resolve("::1");
+        EXPECT_EQ(numeric.at(0).to_string(), "[::1]:0");
+        try {
+            co_await resolve("both.test", 443, AF_INET6);
+            ADD_FAILURE();
+        } catch (const std::system_error& error) {
+            EXPECT_STREQ(error.what(), "resolve both.test: No address associated with hostname");
+        }
+        try {
+            co_await resolve("both.test", 443, AF_UNIX);
+            ADD_FAILURE();
+        } catch (const std::invalid_argument& error) {
+            EXPECT_THAT(error.what(), HasSubstr("AF_INET6"));
+        }
+    };
+    run(main());
 }

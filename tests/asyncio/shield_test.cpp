@@ -1,4 +1,6 @@
 #include <tercet/asyncio.hpp>
+#include <tercet/futures/future.hpp>
+#include <tercet/futures/shared_future.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -165,6 +167,43 @@ TEST(shield, without_a_bound_is_refused) {
         }
         EXPECT_FALSE(has_begun);
         co_await sleep(0s);  // the scope is gone
+    };
+    run(main());
+}
+
+TEST(shield, of_a_future_keeps_a_cancellation_from_the_work_until_the_bound_has_passed) {
+    auto main = []() -> coro<> {
+        tercet::promise<int> kept;
+        int value = 0;
+        auto waits = [&]() -> coro<> { value = co_await shield(1h, kept.get_future()); };
+        task<> waiting = create_task(waits());
+        co_await turns(2);
+        waiting.cancel();
+        co_await turns(2);
+        EXPECT_TRUE(kept.set_running_or_notify_cancel());
+        kept.set_result(7);
+        co_await waiting;
+        EXPECT_EQ(value, 7);
+
+        tercet::promise<int> given_up;
+        auto waits_a_little = [&]() -> coro<> { co_await shield(1ms, given_up.get_future()); };
+        task<> waiting_a_little = create_task(waits_a_little());
+        co_await turns(2);
+        waiting_a_little.cancel();
+        co_await wait(std::vector<task<>>(1, waiting_a_little));
+        EXPECT_TRUE(waiting_a_little.cancelled());
+        EXPECT_FALSE(given_up.set_running_or_notify_cancel());
+
+        tercet::promise<int> for_all;
+        const tercet::shared_future<int> shared = for_all.get_future().share();
+        auto one_of_many = [&]() -> coro<> { co_await shield(1ms, shared); };
+        task<> one = create_task(one_of_many());
+        co_await turns(2);
+        one.cancel();
+        co_await wait(std::vector<task<>>(1, one));
+        EXPECT_TRUE(one.cancelled());
+        EXPECT_TRUE(for_all.set_running_or_notify_cancel());
+        for_all.set_result(1);
     };
     run(main());
 }

@@ -305,6 +305,37 @@ TEST(task_group, takes_no_child_after_its_end_nor_while_it_aborts_and_destroys_t
     run(main());
 }
 
+TEST(task_group, takes_no_child_after_one_has_failed) {
+    std::string refusal;
+    auto main = [&]() -> coro<> {
+        auto fail = []() -> coro<> {
+            throw std::runtime_error("broken");
+            co_return;
+        };
+        auto nothing = []() -> coro<> { co_return; };
+        auto body = [&](task_group& group) -> coro<> {
+            group.create_task(fail());
+            try {
+                co_await sleep(1h);
+            } catch (const cancelled_error&) {
+            }
+            try {
+                group.create_task(nothing());
+            } catch (const tercet::invalid_state_error& error) {
+                refusal = error.what();
+            }
+        };
+        try {
+            co_await with_task_group(body);
+            ADD_FAILURE();
+        } catch (const tercet::exception_group& group) {
+            EXPECT_EQ(group.errors().size(), 1U);
+        }
+    };
+    run(main());
+    EXPECT_THAT(refusal, HasSubstr("ending by an error"));
+}
+
 TEST(task_group, inside_a_timeout_ends_its_children_before_the_timeout_is_thrown) {
     std::vector<std::string> log;
     auto main = [&]() -> coro<> {

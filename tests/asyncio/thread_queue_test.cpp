@@ -337,3 +337,87 @@ TEST(thread_queue, a_thread_that_waits_for_room_is_let_in_when_a_task_takes_an_i
     run(main());
     feeder.join();
 }
+
+TEST(thread_queue, join_waits_in_threads_and_tasks_until_every_item_is_done) {
+    thread_queue<int> items(10);
+    EXPECT_TRUE(items.join(0s)) << "nothing was put";
+    items.put(1);
+    items.put(2);
+    EXPECT_FALSE(items.join(0s));
+    EXPECT_FALSE(items.join(5ms));
+    EXPECT_EQ(items.get(), 1);
+    items.task_done();
+    EXPECT_FALSE(items.join(0s)) << "one is not done";
+    std::atomic<bool> has_thread_joined = false;
+    bool has_task_joined = false;
+    auto main = [&]() -> coro<> {
+        std::thread joins([&] { has_thread_joined = items.join(); });
+        auto join = [&]() -> coro<> {
+            co_await items.join_async();
+            has_task_joined = true;
+        };
+        task<> joining = create_task(join());
+        co_await turns(3);
+        EXPECT_FALSE(has_task_joined);
+        EXPECT_FALSE(has_thread_joined);
+        const int last = co_await items.get_async();
+        EXPECT_EQ(last, 2);
+        EXPECT_THROW(items.join(), invalid_state_error);
+        items.task_done();
+        co_await joining;
+        joins.join();
+    };
+    run(main());
+    EXPECT_TRUE(has_task_joined);
+    EXPECT_TRUE(has_thread_joined);
+    EXPECT_THROW(items.task_done(), std::invalid_argument);
+}
+
+TEST(thread_queue, items_that_go_from_hand_to_hand_and_those_that_waited_for_room_are_to_be_done_too) {
+    thread_queue<int> items(1);
+    auto main = [&]() -> coro<> {
+        auto get = [&]() -> coro<int> { co_return co_await items.get_async(); };
+        task<int> getting = create_task(get());
+        co_await turns(2);
+        items.put_nowait(1);
+        co_await getting;
+        EXPECT_FALSE(items.join(0s));
+        items.task_done();
+        EXPECT_TRUE(items.join(0s));
+
+        items.put_nowait(2);
+        auto put = [&]() -> coro<> { co_await items.put_async(3); };
+        task<> putting = create_task(put());
+        co_await turns(2);
+        EXPECT_EQ(items.get_nowait(), 2);
+        co_await putting;
+        items.task_done();
+        EXPECT_FALSE(items.join(0s)) << "the third has come in";
+        EXPECT_EQ(items.get_nowait(), 3);
+        items.task_done();
+        EXPECT_TRUE(items.join(0s));
+    };
+    run(main());
+}
+
+TEST(thread_queue, what_an_immediate_shutdown_destroys_counts_as_done_and_a_cancelled_join_leaves) {
+    thread_queue<int> items(10);
+    auto main = [&]() -> coro<> {
+        items.put_nowait(1);
+        items.put_nowait(2);
+        auto join = [&]() -> coro<> { co_await items.join_async(); };
+        task<> cancelled = create_task(join());
+        task<> joining = create_task(join());
+        co_await turns(2);
+        cancelled.cancel();
+        co_await turns(2);
+        EXPECT_TRUE(cancelled.cancelled());
+        EXPECT_EQ(items.get_nowait(), 1);
+        items.shutdown(true);
+        co_await turns(2);
+        EXPECT_FALSE(joining.done()) << "the one that was taken is not done";
+        items.task_done();
+        co_await joining;
+    };
+    run(main());
+}

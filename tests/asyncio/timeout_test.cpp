@@ -1,5 +1,6 @@
 #include <tercet/asyncio.hpp>
 #include <tercet/futures/future.hpp>
+#include <tercet/futures/shared_future.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -328,6 +329,51 @@ TEST(timeout, with_a_limit_of_zero_a_body_that_takes_the_scope_does_not_begin) {
         const std::string end = co_await how_it_ends(timeout(0s, body));
         EXPECT_EQ(end, "timeout");
         EXPECT_FALSE(has_begun);
+    };
+    run(main());
+}
+
+TEST(timeout, cancels_a_future_whose_time_is_up_and_leaves_a_shared_one) {
+    auto main = []() -> coro<> {
+        tercet::promise<int> never;
+        const auto begun = get_running_loop().time();
+        auto pending = [&]() -> coro<> { co_await timeout(5ms, never.get_future()); };
+        const std::string end = co_await how_it_ends(pending());
+        EXPECT_EQ(end, "timeout");
+        EXPECT_GE(get_running_loop().time() - begun, 5ms);
+        EXPECT_FALSE(never.set_running_or_notify_cancel()) << "nobody can ask for the result any more";
+
+        tercet::promise<int> later;
+        const tercet::shared_future<int> shared = later.get_future().share();
+        auto one_of_many = [&]() -> coro<> { co_await timeout(5ms, shared); };
+        const std::string end_of_one = co_await how_it_ends(one_of_many());
+        EXPECT_EQ(end_of_one, "timeout");
+        EXPECT_TRUE(later.set_running_or_notify_cancel()) << "others may wait";
+        later.set_result(7);
+        const int value = co_await wait_for(shared, 1h);
+        EXPECT_EQ(value, 7);
+        const int at_once = co_await timeout_at(get_running_loop().time() - 1s, shared);
+        EXPECT_EQ(at_once, 7) << "what is done gives its result, whatever the limit";
+    };
+    run(main());
+}
+
+TEST(timeout, at_a_moment_ends_tasks_and_futures_too) {
+    auto main = []() -> coro<> {
+        const auto soon = [] { return get_running_loop().time() + 5ms; };
+        task<> asleep = create_task(sleep_long());
+        auto of_task = [&]() -> coro<> { co_await timeout_at(soon(), asleep); };
+        const std::string end_of_task = co_await how_it_ends(of_task());
+        EXPECT_EQ(end_of_task, "timeout");
+        EXPECT_TRUE(asleep.cancelled());
+        tercet::promise<int> never;
+        auto of_future = [&]() -> coro<> { co_await timeout_at(soon(), never.get_future()); };
+        const std::string end_of_future = co_await how_it_ends(of_future());
+        EXPECT_EQ(end_of_future, "timeout");
+        EXPECT_FALSE(never.set_running_or_notify_cancel());
+        task<int> done = create_task(answer());
+        const int value = co_await timeout_at(get_running_loop().time() + 1h, done);
+        EXPECT_EQ(value, 42);
     };
     run(main());
 }

@@ -89,6 +89,7 @@ public:
     /// Gives the token of the running task to the next in line. Throws `invalid_state_error` when it has none.
     void release();
 
+    /// How many may be out at the same time.
     std::size_t total_tokens() const noexcept { return total_; }
     /// Changes how many there are. More let as many in who wait, in their order; with less than are borrowed nothing is
     /// taken away, and nobody gets one until enough came back. Throws `std::invalid_argument` for zero.

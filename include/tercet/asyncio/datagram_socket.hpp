@@ -113,6 +113,7 @@ public:
 
     /// Closes at once; waits end with `ECONNABORTED`. The file of a Unix socket goes, unless another has its place.
     void close() noexcept;
+    /// Not after `close`, nor after the end of the loop.
     bool is_open() const noexcept;
 
 private:

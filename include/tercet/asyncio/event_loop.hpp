@@ -57,7 +57,7 @@ public:
     using exception_handler = std::function<void(const std::exception_ptr& error, std::string_view origin)>;
 
     /// Throws `std::system_error` when there are no descriptors left, and `std::invalid_argument` when `TERCET_LOOP`
-    /// names no backend.
+    /// names no backend and when `options.busy_poll` is negative.
     explicit event_loop(loop_options options = {});
     event_loop(const event_loop&) = delete;
     event_loop& operator=(const event_loop&) = delete;
@@ -128,10 +128,14 @@ public:
     /// Takes errors that nobody can catch: those of callbacks, and those of tasks that nobody read, each once. None, as
     /// at first, and errors of the handler itself, go to `tercet::report_unread_error`.
     void set_exception_handler(exception_handler handler) { exception_handler_ = std::move(handler); }
+    /// Gives `error` to that handler; `origin` says where it comes from: "a callback of an event loop".
     void call_exception_handler(const std::exception_ptr& error, std::string_view origin) noexcept;
 
     // For those who build awaiters and executors
 
+    /// Makes the loop ready to run on this thread, as `run_until_done` does before all else. Throws `std::system_error`
+    /// when io_uring is refused to the thread and the loop has run on another.
+    void attach() { poller_->attach(); }
     /// Runs the loop on this thread until `task`, one of its own, is done. Throws `invalid_state_error` inside a
     /// running loop.
     void run_until_done(task_base& task);

@@ -87,6 +87,7 @@ public:
     void cancel() noexcept {
         if (call_) call_->cancel();
     }
+    /// `cancel` was called, also when that was too late.
     bool cancelled() const noexcept { return call_ && call_->is_cancelled(); }
 
 private:

@@ -98,6 +98,7 @@ public:
     /// Gives the lock to the next in line. Throws `invalid_state_error` when it is not the running task that has it.
     void release();
 
+    /// A task has the lock.
     bool locked() const noexcept { return owner_ != nullptr; }
     /// The name of the task that has it; empty when it is free.
     std::string owner_name() const { return owner_ ? owner_->name() : std::string(); }

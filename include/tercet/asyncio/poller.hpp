@@ -62,6 +62,10 @@ public:
     /// Stops; a descriptor that was closed before is no error.
     virtual void remove(io_source& source) noexcept = 0;
 
+    /// `wait` will be called on this thread from now on. Throws `std::system_error` when the thread is refused what
+    /// that takes; all is as before then.
+    virtual void attach() {}
+
     /// Waits until a source is ready, at most `limit` (none: for ever, zero: looks once), and calls `on_ready` of some
     /// that are; of others in the next calls, which do not wait then.
     virtual void wait(std::optional<std::chrono::nanoseconds> limit) noexcept = 0;

@@ -24,10 +24,12 @@ public:
     ~runner() = default;
 
     /// Runs `main` and returns its result. Throws what `main` threw, and `invalid_state_error` inside a running loop
-    /// and after `close`; `keyboard_interrupt` when SIGINT has ended it and `handle_interrupt` is set.
+    /// and after `close`; `keyboard_interrupt` when SIGINT has ended it and `handle_interrupt` is set;
+    /// `std::system_error` when io_uring is refused to the thread and the loop has run on another.
     template <class T>
     T run(coro<T> main, std::source_location where = std::source_location::current()) {
         require_no_running_loop("runner::run");
+        loop_.attach();
         coro<T> work = interruptible_if(handles_interrupt_, std::move(main));
         task<T> root = create_task_on(loop_, std::move(work), {.name = "main", .context = &context_}, where);
         loop_.run_until_done(root.state());

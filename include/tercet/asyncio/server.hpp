@@ -59,7 +59,8 @@ public:
     /// The addresses it listens on.
     std::vector<socket_address> addresses() const;
 
-    /// Waits until the server is closed. A cancellation closes it. Throws `cancelled_error`.
+    /// Waits until the server is closed. Throws `cancelled_error`. Cancel safety: a
+    /// cancellation closes the server; connections that are open go on.
     [[nodiscard]] coro<> serve_forever() const { return serve_forever(state_); }
     /// Stops accepting, at once: the port is free when this returns, and the file of a Unix socket gone, unless another
     /// has taken its place. Connections go on.

@@ -5,6 +5,8 @@
 #include <tercet/asyncio/event_loop.hpp>
 #include <tercet/asyncio/task.hpp>
 #include <tercet/asyncio/timer_queue.hpp>
+#include <tercet/futures/future.hpp>
+#include <tercet/futures/shared_future.hpp>
 #include <tercet/futures/time_limit.hpp>
 
 #include <utility>
@@ -37,16 +39,26 @@ coro<typename Awaitable::value_type> await_shielded(time_limit bound, Awaitable 
 ///
 ///     co_await shield(2s, commit(transaction));
 ///
-/// Cancel safety: a result that `body` has is delivered, and the next wait outside throws; when the bound has passed,
-/// that of `body`.
+/// Throws what `body` throws, `std::invalid_argument` when there is no bound, and `cancelled_error`. Cancel safety: a
+/// result that `body` has is delivered, and the next wait outside throws; when the bound has passed, that of `body`.
+/// The loop's thread.
 template <class T>
 coro<T> shield(time_limit bound, coro<T> body) {
     return await_shielded(bound, std::move(body));
 }
-/// The same for a task: a cancellation of the one who awaits does not reach it before `bound` has passed. When the task
-/// itself is cancelled, this throws `cancelled_error`.
+/// The same for a task or a future: a cancellation of the one who awaits does not reach it before `bound` has passed,
+/// and a shared future not even then. Throws as above, with what the task or the work threw. When the task
+/// or the future itself is cancelled, this throws `cancelled_error`.
 template <class T>
 coro<T> shield(time_limit bound, task<T> awaited) {
+    return await_shielded(bound, std::move(awaited));
+}
+template <class T>
+coro<T> shield(time_limit bound, future<T> awaited) {
+    return await_shielded(bound, std::move(awaited));
+}
+template <class T>
+coro<T> shield(time_limit bound, shared_future<T> awaited) {
     return await_shielded(bound, std::move(awaited));
 }
 

@@ -15,15 +15,17 @@ namespace tercet::asyncio {
 
 class io_source;
 
-/// What streams and servers do with their sockets. Like the system calls, on sockets that do not block: what fails
-/// gives -1 and `errno`, and `EINTR` does not come out. Here they go to the kernel; a backend may do them in another
-/// way, for sources that were added with `trigger::on_demand`.
+/// What streams, servers and datagram sockets do with their sockets. Like the system calls, on sockets that do not
+/// block: what fails gives -1 and `errno`, and `EINTR` does not come out. Here they go to the kernel; a backend may do
+/// them in another way, for sources that were added with `trigger::on_demand`.
 class socket_calls {
 public:
     virtual ~socket_calls() = default;
 
     /// A descriptor of a stream socket.
     virtual int open(int family) noexcept;
+    /// Of a datagram socket.
+    virtual int open_datagram(int family) noexcept;
     virtual int set_option(int descriptor, int level, int name, int value) noexcept;
     virtual int bind(int descriptor, const socket_address& address) noexcept;
     virtual int listen(int descriptor, int backlog) noexcept;
@@ -38,6 +40,11 @@ public:
     virtual ssize_t send(io_source& source, std::string_view data) noexcept;
     /// sendfile(2), which moves `offset`; it may raise SIGPIPE. `EINVAL` where the backend cannot.
     virtual ssize_t send_file(io_source& source, int file, off_t& offset, std::size_t count) noexcept;
+    /// Takes the next message, and says who has sent it. `into` may be shorter: the rest is lost, and the size of the
+    /// whole message is returned. With MSG_PEEK in `flags` the message stays.
+    virtual ssize_t receive_from(io_source& source, std::span<char> into, int flags, socket_address& from) noexcept;
+    /// Sends a message to `to`; with none, to the peer.
+    virtual ssize_t send_to(io_source& source, std::string_view data, const socket_address& to) noexcept;
     /// Nothing will be sent any more; the peer sees the end of the stream.
     virtual void shut_down(io_source& source) noexcept;
     /// After the source was removed.

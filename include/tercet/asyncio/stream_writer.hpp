@@ -75,7 +75,8 @@ public:
     [[nodiscard]] drain_awaiter drain() { return drain_awaiter(stream_); }
 
     /// Ends the outgoing direction once everything is written; reading goes on. With TLS that is told to the peer, and
-    /// the socket stays as it is.
+    /// the socket stays as it is. Never waits; again it does nothing. Throws `invalid_state_error` after `close`, and
+    /// during `start_tls` and `sendfile`.
     void write_eof() { stream_->write_eof(); }
 
     /// Closes the connection once everything is written. Reads end with `ECONNABORTED` from now on. A peer that takes
@@ -90,7 +91,7 @@ public:
     /// `cancelled_error`. Cancel safety: the connection goes on closing.
     [[nodiscard]] closed_awaiter wait_closed() { return closed_awaiter(stream_); }
 
-    /// Marks for `drain`, in bytes; 64 KiB and 16 KiB at first.
+    /// Marks for `drain`, in bytes; 64 KiB and 16 KiB at first. A `low` above `high` counts as `high`.
     void set_write_buffer_limits(std::size_t high, std::size_t low) { stream_->set_write_buffer_limits(high, low); }
     /// How many bytes are queued.
     std::size_t write_buffer_size() const { return stream_->unsent(); }

@@ -116,9 +116,11 @@ public:
     /// SIGKILL: it ends.
     void kill() const;
 
-    // The other ends of the pipes. Throw `invalid_state_error` where there is none.
+    /// Our end of the pipe to its standard input. Throws `invalid_state_error` when it has none.
     stream_writer& stdin_writer();
+    /// Our end of the pipe from its standard output. Throws `invalid_state_error` when there is none.
     stream_reader& stdout_reader();
+    /// The same for its standard error.
     stream_reader& stderr_reader();
 
 private:

@@ -143,13 +143,14 @@ public:
     task() noexcept = default;
     explicit task(state_pointer<task_state<T>> state) noexcept : task_handle(std::move(state)) {}
 
-    /// The result of a task that is done. Throws what it threw, and `invalid_state_error` while it is not done.
+    /// The result of a task that is done. Throws what it threw, `cancelled_error` when it was cancelled, and
+    /// `invalid_state_error` while it is not done.
     std::add_lvalue_reference_t<T> result() & {
         state().require_done("task::result");
         state().throw_if_failed();
         return typed_state().result().value();
     }
-    /// The same, moved out: once.
+    /// The same, moved out: once. Throws the same.
     T result() && {
         state().require_done("task::result");
         state().throw_if_failed();

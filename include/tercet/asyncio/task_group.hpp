@@ -157,7 +157,7 @@ private:
     std::size_t alive_ = 0;
     join_wait* joiner_ = nullptr;
     std::vector<std::exception_ptr> errors_;
-    std::exception_ptr fatal_;           // no std::exception: leaves bare
+    std::exception_ptr fatal_;           // leaves bare
     std::exception_ptr body_cancelled_;  // and not by the group
     bool is_aborting_ = false;
     bool is_cancelled_ = false;  // by `cancel`
@@ -217,8 +217,9 @@ struct group_value<result_group<T>, Body> : std::type_identity<std::vector<T>> {
 ///     co_await with_task_group(body);
 ///
 /// `with_task_group<result_group<T>>(body, {.limit = 8})` gives the results of the children when `body` returns
-/// nothing. An error of `body` counts as one of a child; an error that is no `std::exception` leaves bare. Throws
-/// `exception_group`, `cancelled_error`. Cancel safety: that of `task_group::join`.
+/// nothing. An error of `body` counts as one of a child; an error that is no `std::exception`, and
+/// `keyboard_interrupt`, leave bare. Throws `exception_group`, `cancelled_error`. Cancel safety: that of
+/// `task_group::join`.
 template <std::derived_from<task_group> Group = task_group, class Body>
 coro<typename group_value<Group, Body>::type> with_task_group(Body body, task_group_options options = {}) {
     using value = body_value<Body, Group>;

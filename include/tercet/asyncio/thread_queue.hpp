@@ -143,6 +143,13 @@ public:
         return std::move(*item);
     }
 
+    /// Waits up to `limit` until `task_done` was said of every item that was put. Returns whether it was. May be used
+    /// again.
+    bool join(time_limit limit = {}) {
+        gate::require_no_loop(limit, "join", "join_async");
+        return gate_.join(limit);
+    }
+
     // For tasks
 
     /// Puts `item`, waiting while there is no room. Throws `queue_shutdown`, `cancelled_error`. Cancel safety: a
@@ -155,6 +162,10 @@ public:
     [[nodiscard]] get_awaiter get_async() noexcept { return get_awaiter(*this); }
     /// The same, and nothing when none will come any more.
     [[nodiscard]] next_awaiter next_async() noexcept { return next_awaiter(*this); }
+
+    /// Waits until `task_done` was said of every item that was put. Throws `cancelled_error`. Cancel safety: nothing to
+    /// lose. May be used again.
+    [[nodiscard]] gate::join_awaiter join_async() noexcept { return gate::join_awaiter(gate_); }
 
     // For both: these do not wait.
 
@@ -173,6 +184,14 @@ public:
         return item;
     }
 
+    /// Says that one item, usually the one taken last, was dealt with. Throws `std::invalid_argument` when that was
+    /// said of all already.
+    void task_done() {
+        gate::awakened woken;
+        const gate::guard_type guard(gate_.mutex());
+        if (!gate_.task_done(1, woken)) queue_errors::throw_too_many_done(name);
+    }
+
     /// A moment later the answers of these may be different.
     std::size_t qsize() const {
         const gate::guard_type guard(gate_.mutex());
@@ -183,13 +202,16 @@ public:
     std::size_t maxsize() const noexcept { return gate_.maxsize(); }
 
     /// Takes no more items: puts throw `queue_shutdown`, also where they wait; gets do once the queue is empty. With
-    /// `immediate` the items that are there are destroyed. May be called again, also to become immediate.
+    /// `immediate` the items that are there are destroyed and count as done. May be called again, also to become
+    /// immediate.
     void shutdown(bool immediate = false) {
         gate::awakened woken;
         std::optional<ring_store<T>> dropped;  // items go without the mutex
         const gate::guard_type guard(gate_.mutex());
         gate_.shut_down(woken);
-        if (immediate) dropped.emplace(std::move(store_));
+        if (!immediate) return;
+        dropped.emplace(std::move(store_));
+        gate_.task_done(dropped->size(), woken);
     }
     bool is_shutdown() const {
         const gate::guard_type guard(gate_.mutex());
@@ -205,11 +227,13 @@ private:
         if (gate::party* const getter = gate_.getters().front()) {
             static_cast<std::optional<T>*>(getter->cargo())->emplace(std::move(item));
             woken.take(gate_.getters());
+            gate_.has_put();
             return reply::accepted;
         }
         if (gate_.is_shut_down()) return reply::is_shut_down;
         if (store_.size() >= gate_.maxsize()) return reply::is_full;
         store_.push(std::move(item));
+        gate_.has_put();
         return reply::accepted;
     }
     bool take(std::optional<T>& into, gate::awakened& woken) noexcept {
@@ -218,6 +242,7 @@ private:
         if (gate::party* const putter = gate_.putters().front()) {
             store_.push(std::move(*static_cast<T*>(putter->cargo())));  // into the room that has just come
             woken.take(gate_.putters());
+            gate_.has_put();
         }
         return true;
     }

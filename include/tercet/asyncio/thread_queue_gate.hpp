@@ -13,8 +13,8 @@ namespace tercet::asyncio {
 
 class inbox;
 
-/// The waiting of a `thread_queue`, whose items it does not know: a mutex, and two lines in which threads and tasks
-/// stand together. The rules stand in thread_queue_gate.cpp.
+/// The waiting of a `thread_queue`, whose items it does not know: a mutex, and lines in which threads and tasks stand
+/// together. The rules stand in thread_queue_gate.cpp.
 class thread_queue_gate {
 public:
     enum class ending : std::uint8_t { done, timed_out, shut_down };
@@ -26,7 +26,7 @@ public:
         party(const party&) = delete;
         party& operator=(const party&) = delete;
         ending ended() const noexcept { return ended_; }
-        /// The item that it puts, or the `std::optional` into which it gets.
+        /// The item that it puts, or the `std::optional` into which it gets; null for one who joins.
         void* cargo() const noexcept { return cargo_; }
 
     protected:
@@ -67,6 +67,7 @@ public:
         ~awakened();
         /// Takes the first of `from` out, to be woken.
         void take(line& from) noexcept;
+        void take_all(line& from) noexcept;
 
     private:
         line parties_;
@@ -115,6 +116,24 @@ public:
     line& getters() noexcept { return getters_; }
     line& putters() noexcept { return putters_; }
 
+    /// The wait of a task until all is done.
+    class join_awaiter final : public task_party {
+    public:
+        explicit join_awaiter(thread_queue_gate& gate) noexcept : task_party(gate, nullptr), gate_(gate) {}
+        void await_resume() const { throw_if_cancelled(); }
+
+    private:
+        bool begin() noexcept override;
+        thread_queue_gate& gate_;
+    };
+
+    /// One more item to be done. With the mutex held, as the next.
+    void has_put() noexcept { ++unfinished_; }
+    /// False, and nothing changed, when there are fewer than `count` that are not done.
+    bool task_done(std::size_t count, awakened& woken) noexcept;
+    /// Whether all was done within `limit`.
+    bool join(time_limit limit) noexcept;
+
     /// Throws `invalid_state_error` on the thread of a loop that runs, which must not block, unless `limit` is zero.
     static void require_no_loop(time_limit limit, const char* method, const char* instead);
 
@@ -124,6 +143,8 @@ private:
     mutable std::mutex mutex_;
     line getters_;
     line putters_;
+    line joiners_;
+    std::size_t unfinished_ = 0;
     const std::size_t maxsize_;
     bool is_shut_down_ = false;
 };

@@ -6,6 +6,8 @@
 #include <tercet/asyncio/task.hpp>
 #include <tercet/asyncio/timer_queue.hpp>
 #include <tercet/futures/errors.hpp>
+#include <tercet/futures/future.hpp>
+#include <tercet/futures/shared_future.hpp>
 #include <tercet/futures/time_limit.hpp>
 
 #include <concepts>
@@ -99,7 +101,7 @@ coro<T> timeout(time_limit limit, coro<T> body) {
 }
 
 /// The same for a task or a future. One that is done gives its result, whatever the limit; otherwise it is cancelled
-/// when the time is up. A task is awaited until it has ended by that.
+/// when the time is up. A task is awaited until it has ended by that; a shared future goes on, since others may wait.
 template <class T>
 coro<T> timeout(time_limit limit, task<T> awaited) {
     return await_within(limit, std::move(awaited));
@@ -109,11 +111,19 @@ coro<T> timeout(time_limit limit, future<T> awaited) {
     return await_within(limit, std::move(awaited));
 }
 template <class T>
+coro<T> timeout(time_limit limit, shared_future<T> awaited) {
+    return await_within(limit, std::move(awaited));
+}
+template <class T>
 coro<T> timeout_at(event_loop::time_point deadline, task<T> awaited) {
     return await_within(deadline, std::move(awaited));
 }
 template <class T>
 coro<T> timeout_at(event_loop::time_point deadline, future<T> awaited) {
+    return await_within(deadline, std::move(awaited));
+}
+template <class T>
+coro<T> timeout_at(event_loop::time_point deadline, shared_future<T> awaited) {
     return await_within(deadline, std::move(awaited));
 }
 

@@ -1,12 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tercet::asyncio {
 
+class tls_context;
 class tls_settings;
 
 /// The versions of TLS that are spoken.
@@ -39,6 +44,11 @@ struct tls_server_options {
     tls_version min_version = tls_version::v1_2;
     tls_version max_version = tls_version::v1_3;
     bool accept_truncation = false;  ///< as for clients
+    /// Called in each handshake, on the loop's thread, with the name by which the client calls the server, empty when
+    /// it gives none. The server context that it returns takes the place of this one but for the versions: that is how
+    /// one port has several names, or a certificate is renewed while the server runs. None: this one stays. The
+    /// handshake fails with what it throws. Sessions of such a server are not resumed. Python's `sni_callback`.
+    std::function<std::optional<tls_context>(std::string_view server_name)> choose = {};
 };
 
 /// How one side of connections uses TLS: certificates, what is trusted, versions. Cheap to copy; copies share one
