@@ -26,7 +26,25 @@ std::string type_of_current_exception() {
     int status = 0;
     const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type->name(), nullptr, nullptr, &status),
                                                            &std::free);
-    return status == 0 ? name.get() : type->name();
+    std::string readable = status == 0 ? name.get() : type->name();
+    constexpr std::string_view nested = "std::_Nested_exception<";  // what std::throw_with_nested(E()) throws
+    if (readable.starts_with(nested) && readable.ends_with('>'))
+        readable = readable.substr(nested.size(), readable.size() - nested.size() - 1);
+    return readable;
+}
+
+std::string describe_chain(const std::exception_ptr& error, int most) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+        std::string text = fmt::format("{}: {}", type_of_current_exception(), e.what());
+        const auto* const outer = dynamic_cast<const std::nested_exception*>(&e);
+        const std::exception_ptr cause = outer ? outer->nested_ptr() : nullptr;
+        if (cause) text += "; because of " + (most > 0 ? describe_chain(cause, most - 1) : "more");
+        return text;
+    } catch (...) {
+        return fmt::format("{} (not a std::exception)", type_of_current_exception());
+    }
 }
 
 void write_line(const std::exception_ptr& error, std::string_view origin) noexcept {
@@ -46,14 +64,8 @@ exception_group::exception_group(const std::string& message, std::vector<std::ex
     : std::runtime_error(list_of(message, errors)), errors_(std::move(errors)) {}
 
 std::string describe(const std::exception_ptr& error) {
-    if (!error) return "no error";
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::exception& e) {
-        return fmt::format("{}: {}", type_of_current_exception(), e.what());
-    } catch (...) {
-        return fmt::format("{} (not a std::exception)", type_of_current_exception());
-    }
+    constexpr int most_causes = 31;
+    return error ? describe_chain(error, most_causes) : "no error";
 }
 
 unread_error_hook set_unread_error_hook(unread_error_hook hook) noexcept { return current_hook.exchange(hook); }

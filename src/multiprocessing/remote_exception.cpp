@@ -1,6 +1,6 @@
 // An exception is written as: the mangled name of its exact type, that name for people, what(), and then, when the type
-// has a codec, the size and the bytes of what the codec wrote. Type and text always come first, so that a receiver
-// without the codec still has a remote_error to offer.
+// has a codec, the size and the bytes of what the codec wrote; and then what is nested in it, in the same way. Type and
+// text always come first, so that a receiver without the codec still has a remote_error to offer.
 //
 // The table of codecs is a function's static object that is never destroyed: registrations come from static objects of
 // the program, before anything else may be relied upon.
@@ -64,13 +64,14 @@ std::optional<std::error_code> decode_code(decoder& in) {
 template <class E>
 exception_codec by_text() {
     return {[](encoder& out, const std::exception& error) { encode(out, std::string(error.what())); },
-            [](decoder& in) { return std::make_exception_ptr(E(decode<std::string>(in))); }};
+            [](decoder& in) { return std::make_exception_ptr(E(decode<std::string>(in))); }, &with_nested<E>};
 }
 
 /// An exception that has nothing of its own to say.
 template <class E>
 exception_codec by_type() {
-    return {[](encoder&, const std::exception&) {}, [](decoder&) { return std::make_exception_ptr(E()); }};
+    return {[](encoder&, const std::exception&) {}, [](decoder&) { return std::make_exception_ptr(E()); },
+            &with_nested<E>};
 }
 
 exception_codec of_system_error() {
@@ -85,7 +86,8 @@ exception_codec of_system_error() {
             const auto text = decode<std::string>(in);
             if (!code) return nullptr;
             return std::make_exception_ptr(text.empty() ? std::system_error(*code) : std::system_error(*code, text));
-        }};
+        },
+        &with_nested<std::system_error>};
 }
 
 exception_codec of_filesystem_error() {
@@ -112,7 +114,8 @@ exception_codec of_filesystem_error() {
                 if (!second.empty()) return std::make_exception_ptr(filesystem_error(text, first, second, *code));
                 if (!first.empty()) return std::make_exception_ptr(filesystem_error(text, first, *code));
                 return std::make_exception_ptr(filesystem_error(text, *code));
-            }};
+            },
+            &with_nested<filesystem_error>};
 }
 
 exception_codec of_worker_died() {
@@ -128,7 +131,8 @@ exception_codec of_worker_died() {
                 int exit_code = 0;
                 in(pid, signal, exit_code);
                 return std::make_exception_ptr(worker_died(text, pid, signal, exit_code));
-            }};
+            },
+            &with_nested<worker_died>};
 }
 
 exception_codec of_remote_error() {
@@ -141,7 +145,8 @@ exception_codec of_remote_error() {
                 std::string text;
                 in(type, text);
                 return std::make_exception_ptr(remote_error(std::move(type), text));
-            }};
+            },
+            &with_nested<remote_error>};
 }
 
 exception_codec of_exception_group() {
@@ -160,7 +165,8 @@ exception_codec of_exception_group() {
                 for (std::size_t i = 0; i < count; ++i) errors.push_back(decode_exception(in));
                 if (errors.empty()) throw decode_error("decode: an exception group without errors");
                 return std::make_exception_ptr(exception_group(message, std::move(errors)));
-            }};
+            },
+            &with_nested<exception_group>};
 }
 
 class codec_table {
@@ -235,8 +241,23 @@ private:
                      [] { codec_table::instance().unlock(); });
 }
 
-void encode_known(encoder& out, const std::exception& error) {
-    const std::string name = typeid(error).name();
+/// The type of which `error` was thrown. That of std::throw_with_nested(E()) has no name; its bases are E and
+/// std::nested_exception.
+const std::type_info& thrown_type(const std::exception& error, bool is_nested) {
+    const auto* const type = is_nested ? dynamic_cast<const abi::__vmi_class_type_info*>(&typeid(error)) : nullptr;
+    if (!type || type->__base_count != 2 || *type->__base_info[1].__base_type != typeid(std::nested_exception) ||
+        !std::string_view(type->name()).starts_with("St17_Nested_exception"))
+        return typeid(error);
+    return *type->__base_info[0].__base_type;
+}
+
+constexpr int most_nested = 32;  // what lies deeper is left out
+
+void encode_one(encoder& out, const std::exception_ptr& error, int most);
+
+void encode_known(encoder& out, const std::exception& error, int most) {
+    const auto* const nesting_one = dynamic_cast<const std::nested_exception*>(&error);
+    const std::string name = thrown_type(error, nesting_one != nullptr).name();
     out(name, readable(name.c_str()), std::string(error.what()));
     encoder details;
     details.depth() = out.depth();
@@ -251,6 +272,24 @@ void encode_known(encoder& out, const std::exception& error) {
     encode(out, has_details);
     out.write_count(has_details ? details.buffer().size() : 0);
     if (has_details) out.write(details.buffer().data(), details.buffer().size());
+    const std::exception_ptr nested = nesting_one && most > 0 ? nesting_one->nested_ptr() : nullptr;
+    encode(out, nested != nullptr);
+    if (nested) encode_one(out, nested, most - 1);
+}
+
+void encode_one(encoder& out, const std::exception_ptr& error, int most) {
+    const nesting guard(out.depth());
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+        encode_known(out, e, most);
+    } catch (...) {
+        const std::type_info* const type = abi::__cxa_current_exception_type();
+        const std::string name = type ? readable(type->name()) : "an unknown type";
+        out(std::string(), name, fmt::format("an exception of type {}", name), false);
+        out.write_count(0);
+        encode(out, false);
+    }
 }
 
 }  // namespace
@@ -259,19 +298,7 @@ void register_exception_codec(const std::type_info& type, exception_codec codec)
     codec_table::instance().add(type, codec);
 }
 
-void encode_exception(encoder& out, const std::exception_ptr& error) {
-    const nesting guard(out.depth());
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::exception& e) {
-        encode_known(out, e);
-    } catch (...) {
-        const std::type_info* const type = abi::__cxa_current_exception_type();
-        const std::string name = type ? readable(type->name()) : "an unknown type";
-        out(std::string(), name, fmt::format("an exception of type {}", name), false);
-        out.write_count(0);
-    }
-}
+void encode_exception(encoder& out, const std::exception_ptr& error) { encode_one(out, error, most_nested); }
 
 std::exception_ptr decode_exception(decoder& in) {
     const nesting guard(in.depth());
@@ -283,13 +310,20 @@ std::exception_ptr decode_exception(decoder& in) {
     const std::size_t size = in.read_count();
     decoder details({in.take(size), size});
     details.depth() = in.depth();
-    if (const auto codec = has_details ? codec_table::instance().find(mangled) : std::nullopt) {
+    const auto codec = has_details ? codec_table::instance().find(mangled) : std::nullopt;
+    std::exception_ptr error;
+    auto nest = &with_nested<remote_error>;
+    if (codec) {
         try {
-            if (auto error = codec->decode(details)) return error;
+            error = codec->decode(details);
+            if (error) nest = codec->nest;
         } catch (...) {  // NOLINT(bugprone-empty-catch): its type and text must do
         }
     }
-    return std::make_exception_ptr(remote_error(std::move(name), what));
+    if (!error) error = std::make_exception_ptr(remote_error(std::move(name), what));
+    if (!decode<bool>(in)) return error;
+    const std::exception_ptr nested = decode_exception(in);
+    return nest ? nest(error, nested) : error;
 }
 
 }  // namespace tercet::multiprocessing

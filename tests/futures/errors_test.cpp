@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 
@@ -37,6 +38,32 @@ TEST(errors, describe_names_what_is_not_an_exception_class) {
 std::string reported;
 void remember(const std::exception_ptr& error, std::string_view origin) noexcept {
     reported += std::string(origin) + ": " + tercet::describe(error) + "\n";
+}
+
+TEST(errors, describe_says_because_of_what) {
+    std::exception_ptr error;
+    try {
+        try {
+            throw std::out_of_range("row 7");
+        } catch (...) {
+            std::throw_with_nested(std::runtime_error("load"));
+        }
+    } catch (...) {
+        error = std::current_exception();
+    }
+    EXPECT_EQ(tercet::describe(error), "std::runtime_error: load; because of std::out_of_range: row 7");
+    for (int i = 0; i < 100; ++i) {
+        try {
+            try {
+                std::rethrow_exception(error);
+            } catch (...) {
+                std::throw_with_nested(std::runtime_error("again"));
+            }
+        } catch (...) {
+            error = std::current_exception();
+        }
+    }
+    EXPECT_THAT(tercet::describe(error), testing::EndsWith("; because of more")) << "a long chain is cut";
 }
 
 TEST(errors, an_unread_error_goes_to_the_hook) {

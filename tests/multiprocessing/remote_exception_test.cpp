@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <exception>
 #include <filesystem>
 #include <new>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <typeinfo>
 
@@ -38,7 +40,23 @@ private:
     int row_ = 0;
 };
 
-const bool registered = register_exception<by_text>() && register_exception<by_fields>();
+class final_one final : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+class that_nests_itself : public std::runtime_error, public std::nested_exception {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+class with_broken_codec : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+const bool registered = register_exception<by_text>() && register_exception<by_fields>() &&
+                        register_exception<final_one>() && register_exception<that_nests_itself>();
 
 std::exception_ptr round_trip(const std::exception_ptr& error) {
     encoder out;
@@ -128,6 +146,124 @@ TEST(remote_exception, what_is_no_std_exception_is_named) {
         std::rethrow_exception(round_trip(std::make_exception_ptr(42)));
     } catch (const remote_error& e) {
         EXPECT_EQ(e.type_name(), "int");
+    }
+}
+
+template <class E>
+std::exception_ptr nested_in(const E& outer, const std::exception_ptr& inner) {
+    try {
+        std::rethrow_exception(inner);
+    } catch (...) {
+        try {
+            std::throw_with_nested(outer);
+        } catch (...) {
+            return std::current_exception();
+        }
+    }
+}
+
+TEST(remote_exception, what_is_nested_in_one_comes_back_in_it) {
+    auto error = std::make_exception_ptr(std::system_error(2, std::system_category(), "open x"));
+    error = nested_in(by_fields(7), error);
+    error = nested_in(std::runtime_error("load"), error);
+    const auto back = round_trip(error);
+    EXPECT_EQ(describe(back),
+              "std::runtime_error: load; because of tercet::multiprocessing::(anonymous namespace)::by_fields: bad row; "
+              "because of std::system_error: open x: No such file or directory");
+    EXPECT_EQ(describe(round_trip(back)), describe(back)) << "and can travel on";
+    try {
+        std::rethrow_exception(back);
+    } catch (const std::runtime_error& e) {
+        try {
+            std::rethrow_if_nested(e);
+        } catch (const by_fields& inner) {
+            EXPECT_EQ(inner.row(), 7);
+        }
+    }
+    EXPECT_EQ(describe(round_trip(nested_in(std::logic_error("outer"), std::make_exception_ptr(42)))),
+              "std::logic_error: outer; because of tercet::multiprocessing::remote_error: an exception of type int");
+}
+
+TEST(remote_exception, what_is_nested_in_an_unknown_type_comes_back_too) {
+    const auto back = round_trip(nested_in(unknown_failure("row 7"), std::make_exception_ptr(timeout_error("late"))));
+    try {
+        std::rethrow_exception(back);
+    } catch (const remote_error& e) {
+        EXPECT_NE(e.type_name().find("unknown_failure"), std::string::npos) << e.type_name();
+        EXPECT_EQ(e.type_name().find("Nested"), std::string::npos) << e.type_name();
+        EXPECT_THROW(std::rethrow_if_nested(e), timeout_error);
+    }
+}
+
+TEST(remote_exception, a_type_that_nests_by_itself_keeps_what_it_nests_and_a_final_one_has_nothing) {
+    std::exception_ptr error;
+    try {
+        throw std::range_error("inner");
+    } catch (...) {
+        error = std::make_exception_ptr(that_nests_itself("outer"));
+    }
+    try {
+        std::rethrow_exception(round_trip(error));
+    } catch (const that_nests_itself& back) {
+        EXPECT_STREQ(back.what(), "outer");
+        EXPECT_THROW(back.rethrow_nested(), std::range_error);
+    }
+    returned(final_one("as it was"));
+}
+
+TEST(remote_exception, of_a_long_chain_the_outer_part_comes_back) {
+    auto error = std::make_exception_ptr(std::runtime_error("innermost"));
+    for (int i = 0; i < 5'000; ++i) error = nested_in(std::runtime_error("outer"), error);
+    std::exception_ptr back = round_trip(error);
+    int length = 0;
+    for (bool has_more = true; has_more; ++length) {
+        has_more = false;
+        try {
+            std::rethrow_exception(back);
+        } catch (const std::runtime_error& e) {
+            try {
+                std::rethrow_if_nested(e);
+            } catch (...) {
+                back = std::current_exception();
+                has_more = true;
+            }
+        }
+    }
+    EXPECT_EQ(length, 33);
+}
+
+TEST(remote_exception, one_whose_codec_throws_keeps_its_name_and_text) {
+    const auto name_and_text = [] {
+        try {
+            std::rethrow_exception(round_trip(std::make_exception_ptr(with_broken_codec("row 7"))));
+        } catch (const remote_error& e) {
+            return e.type_name() + ": " + e.what();
+        }
+    };
+    const std::string expected = "tercet::multiprocessing::(anonymous namespace)::with_broken_codec: row 7";
+    const auto refuse_encode = [](encoder& out, const std::exception&) {
+        encode(out, 1);
+        throw std::logic_error("not today");
+    };
+    const auto encode_nothing = [](encoder&, const std::exception&) {};
+    const auto refuse_decode = [](decoder&) -> std::exception_ptr { throw std::logic_error("not here"); };
+    const auto decode_nothing = [](decoder&) -> std::exception_ptr { return nullptr; };
+    const auto& type = typeid(with_broken_codec);
+    register_exception_codec(type, {.encode = refuse_encode, .decode = decode_nothing});
+    EXPECT_EQ(name_and_text(), expected);
+    register_exception_codec(type, {.encode = encode_nothing, .decode = refuse_decode});
+    EXPECT_EQ(name_and_text(), expected);
+    register_exception_codec(type, {.encode = encode_nothing, .decode = decode_nothing});
+    EXPECT_EQ(name_and_text(), expected);
+    register_exception_codec(type, {.encode = encode_nothing, .decode = [](decoder&) {
+                                        return std::make_exception_ptr(with_broken_codec("made again"));
+                                    }});
+    try {
+        std::rethrow_exception(round_trip(
+            nested_in(with_broken_codec("row 7"), std::make_exception_ptr(std::runtime_error("lost without nest")))));
+    } catch (const with_broken_codec& e) {
+        EXPECT_STREQ(e.what(), "made again");
+        EXPECT_NO_THROW(std::rethrow_if_nested(e));
     }
 }
 

@@ -83,7 +83,8 @@ private:
     std::vector<std::exception_ptr> errors_;
 };
 
-/// One line for a person: the type and the text of `error`, "no error" for null.
+/// One line for a person: the type and the text of `error`, and of what is nested in it ("load: bad row; because of
+/// std::system_error: open x: No such file or directory"); "no error" for null.
 std::string describe(const std::exception_ptr& error);
 
 /// Called with an error that nobody will read any more, and where it came from. Must not throw.
