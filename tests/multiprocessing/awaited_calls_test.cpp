@@ -218,6 +218,36 @@ TEST_P(awaited_calls, may_be_cancelled_before_they_begin) {
     run(main());
 }
 
+TEST_P(awaited_calls, may_be_cancelled_while_they_run) {
+    signpost never;
+    process_pool_executor pool(1);
+    auto main = [&]() -> coro<void> {
+        auto running = pool.submit(wait_at, never.path());
+        auto wait = [&]() -> coro<void> { co_await running; };
+        auto waits = asyncio::create_task(wait());
+        while (pool.statistics().running == 0) co_await asyncio::sleep(1ms);
+        EXPECT_TRUE(pool.cancel_running(running));
+        while (!waits.done()) co_await asyncio::sleep(1ms);
+        EXPECT_TRUE(running.cancelled());
+        EXPECT_TRUE(waits.cancelled());
+        const int nine = co_await pool.submit(square, 3);
+        EXPECT_EQ(nine, 9);
+
+        // The one who waits gives up: the call runs on, and its result goes nowhere.
+        signpost gate;
+        auto give_up = [&]() -> coro<void> { co_await pool.submit(wait_at, gate.path()); };
+        auto gives_up = asyncio::create_task(give_up());
+        while (pool.statistics().running == 0) co_await asyncio::sleep(1ms);
+        gives_up.cancel();
+        while (!gives_up.done()) co_await asyncio::sleep(1ms);
+        EXPECT_TRUE(gives_up.cancelled());
+        signpost::write(gate.path(), 1);
+        const int sixteen = co_await pool.submit(square, 4);
+        EXPECT_EQ(sixteen, 16);
+    };
+    run(main());
+}
+
 TEST_P(awaited_calls, leave_no_descriptor_behind_when_futures_of_an_ended_pool_are_kept) {
     std::vector<future<int>> kept;
     const auto use_a_pool = [&] {

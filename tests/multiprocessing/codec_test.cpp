@@ -25,6 +25,25 @@
 namespace tercet::multiprocessing {
 namespace {
 
+/// Its members are its own business.
+class vouched_for {
+public:
+    vouched_for() = default;
+    vouched_for(int a, int b) : a_(a), b_(b) {}
+    friend bool operator==(const vouched_for&, const vouched_for&) = default;
+
+private:
+    int a_ = 0;
+    int b_ = 0;
+};
+
+}  // namespace
+
+template <>
+struct is_bytewise_transferable<vouched_for> : std::true_type {};
+
+namespace {
+
 enum class colour : std::uint8_t { red = 1, blue = 7 };
 
 struct point {
@@ -193,6 +212,13 @@ TEST(codec, members_that_are_c_arrays_are_kept) {
 TEST(codec, classes_with_serialize_are_kept) {
     expect_kept(account("Ada", 100));
     expect_kept(std::vector<account>{{"Ada", 100}, {"Bob", -1}});
+}
+
+TEST(codec, classes_whose_bytes_the_user_vouches_for_are_copied) {
+    const vouched_for value(3, 4);
+    EXPECT_EQ(round_trip(value), value);
+    const std::vector<vouched_for> several{{1, 2}, {3, 4}};
+    EXPECT_EQ(round_trip(several), several);
 }
 
 TEST(codec, a_block_of_plain_values_is_one_copy) {

@@ -402,6 +402,28 @@ TEST(pool, its_results_are_futures_like_others) {
     EXPECT_EQ(wait(both, {.timeout = 20s}).done.size(), 2U);
 }
 
+TEST(pool, of_no_input_there_are_no_results) {
+    pool workers(1);
+    const std::vector<int> none;
+    EXPECT_TRUE(workers.map(square, none).empty());
+    EXPECT_TRUE(workers.map(square, none, 5).empty());
+    EXPECT_TRUE(workers.map_async(square, none).get(20s).empty());
+    EXPECT_TRUE(workers.starmap(add, std::vector<std::pair<int, int>>()).empty());
+    int count = 0;
+    for ([[maybe_unused]] const int each : workers.imap(square, none)) ++count;
+    for ([[maybe_unused]] const int each : workers.imap_unordered(square, none, 3)) ++count;
+    EXPECT_EQ(count, 0);
+    EXPECT_EQ(workers.apply(square, 3), 9);
+}
+
+TEST(pool, has_the_options_of_an_executor) {
+    pool workers(process_pool_options{.max_workers = 1, .max_message_bytes = 1'000, .max_tasks_per_child = 1});
+    const auto own_pid = [] { return static_cast<int>(::getpid()); };
+    EXPECT_NE(workers.apply(own_pid), workers.apply(own_pid));
+    EXPECT_ANY_THROW(workers.apply([](const std::string& text) { return text.size(); }, std::string(2'000, 'x')));
+    EXPECT_EQ(workers.apply(square, 3), 9);
+}
+
 TEST(pool, refuses_chunks_of_no_items) {
     pool workers(1);
     EXPECT_THROW(workers.imap(square, std::vector{1}, 0), std::invalid_argument);

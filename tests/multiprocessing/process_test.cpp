@@ -138,6 +138,14 @@ TEST(process, children_are_known_while_they_live) {
     process first = patient();
     process second = patient();
     EXPECT_EQ(active_children(), (std::vector<process_handle>{first, second}));
+    EXPECT_FALSE(active_children().at(0).daemon());
+    process third({.daemon = true}, [] {
+        for (;;) ::pause();
+    });
+    third.start();
+    EXPECT_TRUE(active_children().at(2).daemon());
+    third.kill();
+    third.join();
     first.kill();
     first.join();
     EXPECT_EQ(active_children(), std::vector<process_handle>{second});

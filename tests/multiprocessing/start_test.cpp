@@ -26,21 +26,67 @@ std::string output_of(const std::string& arguments, start_method method = start_
     return text;
 }
 
+/// A victim whose descendants are busy, in a process group of its own, with what all of them write.
+class busy_victim {
+public:
+    busy_victim(const char* what, start_method method, int descendants = 3) {
+        std::string program = TERCET_VICTIM;
+        std::string mode = what;
+        std::string path = post_.path();
+        char* const arguments[] = {program.data(), mode.data(), path.data(), nullptr};
+        ::setenv("TERCET_VICTIM_START", std::string(to_string(method)).c_str(), 1);
+        int output[2];
+        EXPECT_EQ(::pipe2(output, O_CLOEXEC), 0);
+        posix_spawn_file_actions_t files;
+        ::posix_spawn_file_actions_init(&files);
+        ::posix_spawn_file_actions_adddup2(&files, output[1], STDOUT_FILENO);
+        ::posix_spawn_file_actions_adddup2(&files, output[1], STDERR_FILENO);
+        posix_spawnattr_t group;
+        ::posix_spawnattr_init(&group);
+        ::posix_spawnattr_setflags(&group, POSIX_SPAWN_SETPGROUP);
+        EXPECT_EQ(::posix_spawn(&pid_, program.c_str(), &files, &group, arguments, environ), 0);
+        ::posix_spawnattr_destroy(&group);
+        ::posix_spawn_file_actions_destroy(&files);
+        ::close(output[1]);
+        output_ = output[0];
+        for (int i = 0; i < descendants; ++i) descendants_.emplace_back(post_.next());
+    }
+    busy_victim(const busy_victim&) = delete;
+    busy_victim& operator=(const busy_victim&) = delete;
+    ~busy_victim() { ::close(output_); }
+
+    pid_t pid() const { return pid_; }
+    /// The status of waitpid(2), once it has ended.
+    int wait() const {
+        int status = 0;
+        ::waitpid(pid_, &status, 0);
+        return status;
+    }
+    void expect_no_descendant() const {
+        for (const auto& each : descendants_) EXPECT_TRUE(each.ends_within(2'000));
+    }
+    /// What it and its descendants have written, when none has the pipe any more.
+    std::string output() const {
+        std::string text;
+        std::array<char, 512> part{};
+        for (ssize_t count = 0; (count = ::read(output_, part.data(), part.size())) > 0;)
+            text.append(part.data(), static_cast<std::size_t>(count));
+        return text;
+    }
+
+private:
+    signpost post_;
+    pid_t pid_ = 0;
+    int output_ = -1;
+    std::vector<process_watch> descendants_;
+};
+
 /// Kills a victim whose descendants are busy, and expects them to end.
 void expect_no_descendant_after_death(const char* what, start_method method, int descendants = 3) {
-    signpost post;
-    std::string program = TERCET_VICTIM;
-    std::string mode = what;
-    std::string path = post.path();
-    char* const arguments[] = {program.data(), mode.data(), path.data(), nullptr};
-    ::setenv("TERCET_VICTIM_START", std::string(to_string(method)).c_str(), 1);
-    pid_t parent = 0;
-    ASSERT_EQ(::posix_spawn(&parent, program.c_str(), nullptr, nullptr, arguments, environ), 0);
-    std::vector<process_watch> workers;
-    for (int i = 0; i < descendants; ++i) workers.emplace_back(post.next());
-    ::kill(parent, SIGKILL);
-    ::waitpid(parent, nullptr, 0);
-    for (const auto& each : workers) EXPECT_TRUE(each.ends_within(2'000));
+    const busy_victim victim(what, method, descendants);
+    ::kill(victim.pid(), SIGKILL);
+    victim.wait();
+    victim.expect_no_descendant();
 }
 
 /// What holds for each way to start processes.
@@ -58,6 +104,49 @@ TEST_P(start_by, a_killed_parent_leaves_no_descendant) { expect_no_descendant_af
 
 TEST_P(start_by, a_killed_parent_leaves_no_process_of_its_own) {
     expect_no_descendant_after_death("processes", GetParam());
+}
+
+TEST_P(start_by, a_parent_that_ends_without_a_word_leaves_no_descendant) {
+    for (const char* const how : {"_exit", "quick_exit", "abort"})
+        for (const char* const what : {"busy", "processes"}) {
+            ::setenv("TERCET_VICTIM_ENDS_BY", how, 1);
+            const busy_victim victim(what, GetParam());
+            ::unsetenv("TERCET_VICTIM_ENDS_BY");
+            ::kill(victim.pid(), SIGUSR1);
+            const int status = victim.wait();
+            if (std::string_view(how) == "abort")
+                EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) << how << ' ' << what;
+            else
+                EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << how << ' ' << what;
+            victim.expect_no_descendant();
+        }
+}
+
+TEST_P(start_by, an_interrupt_of_the_whole_group_ends_everything_without_noise) {
+    for (const char* const what : {"busy", "processes"}) {
+        const busy_victim victim(what, GetParam());
+        ::kill(-victim.pid(), SIGINT);
+        const int status = victim.wait();
+        EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << what;
+        victim.expect_no_descendant();
+        EXPECT_EQ(victim.output(), "") << what;
+    }
+}
+
+TEST_P(start_by, a_program_that_ends_while_its_pool_starts_does_its_calls_first) {
+    EXPECT_EQ(output_of("'at once'", GetParam()), "done\ndone\ndone\n");
+}
+
+TEST_P(start_by, functions_of_the_end_of_a_program_may_use_a_pool_that_is_still_there) {
+    EXPECT_EQ(output_of("'at exit'", GetParam()), "42\nprocess_pool_executor: submit after shutdown\n");
+}
+
+TEST_P(start_by, a_program_ends_though_a_pool_that_it_does_not_wait_for_loses_its_workers) {
+    EXPECT_EQ(output_of("'crash and leave'", GetParam()), "main returns\n");
+}
+
+TEST_P(start_by, a_pool_works_where_others_wait_for_all_children) {
+    EXPECT_EQ(output_of("reap", GetParam()), "4952\n4952\n");
 }
 
 TEST(start, a_killed_parent_leaves_no_server_that_is_busy_with_its_preload) {

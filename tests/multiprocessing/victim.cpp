@@ -2,9 +2,11 @@
 
 #include <tercet/multiprocessing.hpp>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -195,8 +197,85 @@ int wait_for_a_server_that_is_stuck() {
     return 0;
 }
 
+/// Ends as the environment says when SIGUSR1 comes.
+void end_on_signal() {
+    if (!std::getenv("TERCET_VICTIM_ENDS_BY")) return;
+    std::signal(SIGUSR1, [](int) {
+        const std::string_view how = std::getenv("TERCET_VICTIM_ENDS_BY");
+        if (how == "_exit") ::_exit(7);
+        if (how == "quick_exit") std::quick_exit(7);
+        std::abort();
+    });
+}
+
+/// Returns from main while the server of its pool still starts, and calls of it wait.
+int return_at_once() {
+    for (int i = 0; i < 3; ++i) global_pool.submit([] { std::printf("done\n"); });
+    return 0;
+}
+
+/// A function of the end of the program calls the pool: a static object, which is there until the end, and one that
+/// takes no more calls.
+int submit_at_exit() {
+    static process_pool_executor ended(1);
+    ended.submit([] {}).result();
+    ended.shutdown();
+    std::atexit([] {
+        std::printf("%d\n", global_pool.submit([](int x) { return 2 * x; }, 21).result());
+        try {
+            ended.submit([] {});
+        } catch (const executor_shutdown& e) {
+            std::printf("%s\n", e.what());
+        }
+    });
+    return 0;
+}
+
+/// Does not wait for its pool, which loses its worker.
+int leave_a_pool_that_crashes() {
+    set_unread_error_hook([](const std::exception_ptr&, std::string_view) noexcept {});
+    static process_pool_executor pool(1);
+    pool.submit([] { ::raise(SIGKILL); });
+    pool.submit([] { ::raise(SIGKILL); });
+    pool.shutdown({.wait = false});
+    std::printf("main returns\n");
+    return 0;
+}
+
+/// Whoever waits for all children may take those of the pool away: a handler of SIGCHLD that does, and a disposition by
+/// which the kernel does.
+int reap_everything() {
+    const auto use_pool = [] {
+        process_pool_executor pool(2);
+        int sum = 0;
+        for (int i = 0; i < 100; ++i) sum += pool.submit([](int x) { return x; }, i).result();
+        try {
+            pool.submit([] { ::raise(SIGKILL); }).result();
+        } catch (const worker_died&) {
+            ++sum;
+        }
+        terminate_all();
+        process_pool_executor later(1);
+        return sum + later.submit([](int x) { return x; }, 1).result();
+    };
+    struct sigaction reap {};
+    reap.sa_handler = [](int) {
+        const int before = errno;
+        while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+        }
+        errno = before;
+    };
+    reap.sa_flags = SA_RESTART;
+    ::sigaction(SIGCHLD, &reap, nullptr);
+    std::printf("%d\n", use_pool());
+    std::signal(SIGCHLD, SIG_IGN);
+    std::printf("%d\n", use_pool());
+    return 0;
+}
+
 int run(int argc, char** argv) {
     guard(argc, argv);
+    end_on_signal();
     main_was_entered = true;
     if (const char* const method = std::getenv("TERCET_VICTIM_START"))
         set_start_method(get_context(method).get_start_method());
@@ -224,6 +303,10 @@ int run(int argc, char** argv) {
     }
     if (mode == "fork") return fork_and_go_on();
     if (mode == "nested") return use_global_pool_in_workers();
+    if (mode == "at once") return return_at_once();
+    if (mode == "at exit") return submit_at_exit();
+    if (mode == "crash and leave") return leave_a_pool_that_crashes();
+    if (mode == "reap") return reap_everything();
     if (mode == "stuck") return wait_for_a_server_that_is_stuck();
     if (mode == "print") {
         std::printf("before\n");  // stays in the buffer until the end, when this is a pipe

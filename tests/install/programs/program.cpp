@@ -5,11 +5,14 @@
 
 #include <dlfcn.h>
 
+#include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "functions.hpp"
@@ -37,6 +40,27 @@ const struct counted {
 } once;
 bool main_was_entered = false;
 
+[[gnu::noinline]] void write_there(std::uintptr_t where) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): to crash
+    *reinterpret_cast<volatile int*>(where) = 1;
+}
+
+/// Whether the program knows the names of its functions.
+bool has_names(std::string_view program) { return !program.ends_with("stripped"); }
+
+void crash(process_pool_executor& pool, bool is_named) {
+    try {
+        pool.submit(write_there, std::uintptr_t{16}).result();
+        require(false, "a crash");
+    } catch (const worker_died& death) {
+        require(death.signal() == SIGSEGV && death.crash() != nullptr, "the report of a crash");
+        require(death.crash()->address == 16, "the address of a crash");
+        const auto& frames = death.crash()->frames;
+        require(!frames.empty() && !frames[0].module.empty() && frames[0].offset != 0, "the place of a crash");
+        require(!is_named || frames[0].function.find("write_there") != std::string::npos, "the function of a crash");
+    }
+}
+
 void use(process_pool_executor& pool, bool is_copy) {
     require(pool.submit(twice, 4).result() == 8, "a function");
     require(pool.submit([](int n) { return n + 1; }, 4).result() == 5, "a lambda");
@@ -59,6 +83,7 @@ int main(int argc, char** argv) {
         pools.push_back(
             std::make_unique<process_pool_executor>(process_pool_options{.max_workers = 1, .start_method = method}));
         use(*pools.back(), method == start_method::fork);
+        crash(*pools.back(), has_names(argv[0]));
     }
     if (argc > 1) {
         void* const plugin = ::dlopen(argv[1], RTLD_NOW);
