@@ -67,8 +67,12 @@ manager::manager(manager_options options) {
         link->address = here.recv<std::string>(options.start_timeout);
     } catch (const std::exception& e) {
         child.kill();
-        throw process_start_error(fmt::format("manager '{}' (pid {}): it does not begin to serve: {}", options.name,
-                                              child.pid().value_or(0), e.what()));
+        child.join();
+        const bool is_late = dynamic_cast<const timeout_error*>(&e) != nullptr;
+        throw process_start_error(
+            fmt::format("manager '{}' (pid {}): it did not begin to serve{}", options.name, child.pid().value_or(0),
+                        is_late ? fmt::format(" within {} ms, its start_timeout", options.start_timeout.count())
+                                : fmt::format(": {}", e.what())));
     }
     link->pid = child.pid().value_or(0);
     state_ = std::make_unique<state>(std::move(link), std::move(child), std::move(here));

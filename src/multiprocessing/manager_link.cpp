@@ -3,7 +3,7 @@
 //
 // In the child of a fork, lines of the parent's threads would stay open, and the manager would not see the parent die.
 // So each line's descriptor is noted, and replaced there: by /dev/null, for its number may not be reused before the
-// object that holds it is gone.
+// object that holds it is gone. A line that was opened while the process forked is given up, and another one opened.
 
 #include <tercet/futures/fork_generation.hpp>
 #include <tercet/multiprocessing/client.hpp>
@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,7 +22,9 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "manager_line.hpp"
@@ -34,6 +37,8 @@ using namespace std::chrono_literals;
 
 constexpr auto handshake_patience = 30s;
 constexpr auto probe_patience = 5s;
+constexpr int most_probes = 20;
+constexpr auto between_probes = 10ms;
 
 /// The descriptors of all lines of this process.
 class open_lines {
@@ -43,11 +48,16 @@ public:
         return *all;
     }
     static void prepare_for_forks() {
-        ::pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
-                         [] {
-                             instance().replace_all();
-                             instance().mutex_.unlock();
-                         });
+        ::pthread_atfork(
+            [] {
+                instance().mutex_.lock();
+                ++instance().forks_;
+            },
+            [] { instance().mutex_.unlock(); },
+            [] {
+                instance().replace_all();
+                instance().mutex_.unlock();
+            });
     }
 
     /// Its value belongs to the thread, and goes with it. Throws `std::system_error`.
@@ -55,9 +65,17 @@ public:
         if (key_error_ != 0) throw std::system_error(key_error_, std::system_category(), "pthread_key_create");
         return key_;
     }
-    void add(int fd) {
+    /// How often this process has forked.
+    std::uint64_t forks() {
         const std::lock_guard guard(mutex_);
+        return forks_;
+    }
+    /// False, and nothing noted, when this process has forked since it had done so `forks` times.
+    bool add(int fd, std::uint64_t forks) {
+        const std::lock_guard guard(mutex_);
+        if (forks != forks_) return false;
         fds_.push_back(fd);
+        return true;
     }
     void close(connection& line) noexcept {
         const std::lock_guard guard(mutex_);
@@ -79,6 +97,7 @@ private:
 
     std::mutex mutex_;
     std::vector<int> fds_;
+    std::uint64_t forks_ = 0;
     pthread_key_t key_{};
     int key_error_;
 };
@@ -89,8 +108,12 @@ private:
 class thread_line {
 public:
     explicit thread_line(const manager_link& to) : address_(to.address) {
-        line_ = client(to.address, {.authkey = to.authkey, .timeout = handshake_patience});
-        open_lines::instance().add(line_.fileno());
+        for (;;) {
+            const std::uint64_t forks = open_lines::instance().forks();
+            line_ = client(to.address, {.authkey = to.authkey, .timeout = handshake_patience});
+            if (open_lines::instance().add(line_.fileno(), forks)) return;
+            ::shutdown(line_.fileno(), SHUT_RDWR);  // a copy of this process may have it
+        }
     }
     thread_line(thread_line&&) noexcept = default;
     thread_line& operator=(thread_line&& other) noexcept {
@@ -131,25 +154,51 @@ std::vector<thread_line>& lines_of_thread() {
     return *lines;
 }
 
+/// There is nobody behind the address.
+bool is_refusal(const std::system_error& e) noexcept {
+    return e.code().value() == ECONNREFUSED || e.code().value() == ENOENT;
+}
+/// Somebody has taken the line and dropped it.
+bool is_dropping(const std::system_error& e) noexcept {
+    return e.code().value() == ECONNRESET || e.code().value() == EPIPE;
+}
+
 [[noreturn]] void throw_died(const manager_link& link) {
     throw manager_died(fmt::format("manager (pid {}): it has ended, and its objects are gone", link.pid));
 }
 
-/// The line has ended: why?
+/// The line has ended: why? A process that ends closes its sockets one after the other, so it is asked again.
 [[noreturn]] void throw_lost(const manager_link& link) {
-    try {
-        client(link.address, {.authkey = link.authkey, .timeout = probe_patience});
-    } catch (const std::exception&) {
-        throw_died(link);
+    std::string unknown;
+    bool is_there = false;
+    for (int attempt = 0; attempt < most_probes; ++attempt) {
+        if (attempt > 0) std::this_thread::sleep_for(between_probes);
+        try {
+            client(link.address, {.authkey = link.authkey, .timeout = probe_patience});
+            is_there = true;
+            break;
+        } catch (const std::system_error& e) {
+            if (is_refusal(e)) throw_died(link);
+            unknown = e.what();
+            if (!is_dropping(e)) break;
+        } catch (const eof_error& e) {
+            unknown = e.what();
+        } catch (const std::exception& e) {
+            unknown = e.what();
+            break;
+        }
     }
-    throw eof_error(fmt::format("manager (pid {}): it has dropped the line of this thread", link.pid));
+    if (is_there) throw eof_error(fmt::format("manager (pid {}): it has dropped the line of this thread", link.pid));
+    throw eof_error(
+        fmt::format("manager (pid {}): the line of this thread has ended, and whether it lives cannot be found out: {}",
+                    link.pid, unknown));
 }
 
 thread_line open_line(const manager_link& link) try { return thread_line(link); } catch (const eof_error&) {
     throw_lost(link);
 } catch (const std::system_error& e) {
-    const auto gone = {ECONNREFUSED, ECONNRESET, EPIPE, ENOENT};
-    if (std::ranges::find(gone, e.code().value()) != gone.end()) throw_died(link);
+    if (is_refusal(e)) throw_died(link);
+    if (is_dropping(e)) throw_lost(link);
     throw;
 }
 
@@ -159,7 +208,7 @@ manager_line::message exchange_over(connection& line, encoder& request, const ma
 } catch (const eof_error&) {
     throw_lost(link);
 } catch (const std::system_error& e) {
-    if (e.code().value() == EPIPE || e.code().value() == ECONNRESET) throw_lost(link);
+    if (is_dropping(e)) throw_lost(link);
     throw;
 }
 

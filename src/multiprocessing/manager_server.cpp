@@ -6,6 +6,9 @@
 // kernel says that it is open nowhere any more, neither in a process nor in a message under way, the object goes; a
 // call that is in it meanwhile keeps it to its end.
 //
+// A process that is forked here leaves the sockets of clients alone: else the death of a manager would not be seen
+// while such a process lives, nor that of a client by its manager.
+//
 // What a client sends is trusted once the client has proved the key: it may call what this program has as a remote
 // function. Bytes that are no call get an error; a stream that makes no sense costs the client its line.
 
@@ -31,6 +34,8 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <memory>
+#include <new>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -90,6 +95,8 @@ void manager_server::watch(int fd, std::uint32_t events, std::uint64_t key) {
 
 void manager_server::run() {
     current_server = this;
+    sockets_ = {control_.fileno(), listener_.fileno()};
+    prepare_for_forks();
     start_detached_thread(
         [](void* server) -> void* {
             ::pthread_setname_np(::pthread_self(), "tercet-objects");
@@ -114,37 +121,77 @@ void manager_server::run() {
     }
 }
 
+void manager_server::prepare_for_forks() {
+    ::pthread_atfork([] { current_server->mutex_.lock(); }, [] { current_server->mutex_.unlock(); },
+                     [] {
+                         manager_server& server = *current_server;
+                         server.leave_sockets();
+                         server.mutex_.unlock();
+                     });
+}
+
+void manager_server::leave_sockets() noexcept {
+    const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (nothing < 0) return;
+    for (const int each : sockets_) ::dup3(nothing, each, O_CLOEXEC);
+    ::close(nothing);
+    sockets_.clear();
+}
+
+/// A socket that a fork leaves to this process. Between its birth and its end no process forks that does not know it.
+class manager_server::line_of_client {
+public:
+    /// The next that waits; `is_open` says whether there was one, and errno why not.
+    explicit line_of_client(manager_server& server) : server_(server) {
+        const std::lock_guard guard(server.mutex_);
+        unique_fd socket(::accept4(server.listener_.fileno(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        if (!socket) return;
+        server.sockets_.insert(socket.get());
+        line_ = connection(std::move(socket));
+    }
+    line_of_client(const line_of_client&) = delete;
+    line_of_client& operator=(const line_of_client&) = delete;
+    ~line_of_client() {
+        if (!is_open()) return;
+        const std::lock_guard guard(server_.mutex_);
+        server_.sockets_.erase(line_.fileno());
+        line_.close();
+    }
+
+    bool is_open() const noexcept { return !line_.closed(); }
+    connection& line() noexcept { return line_; }
+    void serve() noexcept { server_.serve(line_); }
+
+private:
+    manager_server& server_;
+    connection line_;
+};
+
 void manager_server::accept_clients() {
     for (;;) {
-        unique_fd socket(::accept4(listener_.fileno(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-        if (!socket) {
+        auto next = std::make_unique<line_of_client>(*this);
+        if (!next->is_open()) {
             if (errno == EINTR || errno == ECONNABORTED) continue;
             if (errno != EAGAIN) ::poll(nullptr, 0, 10);  // no descriptor: who asks waits a little longer
             return;
         }
-        if (!is_of_this_user(socket.get())) continue;
-        struct start {
-            manager_server& server;
-            unique_fd socket;
-        };
-        auto* const order = new start{*this, std::move(socket)};
+        if (!is_of_this_user(next->line().fileno())) continue;
         try {
             start_detached_thread(
                 [](void* argument) -> void* {
-                    const std::unique_ptr<start> mine(static_cast<start*>(argument));
-                    mine->server.serve(std::move(mine->socket));
+                    const std::unique_ptr<line_of_client> mine(static_cast<line_of_client*>(argument));
+                    mine->serve();
                     return nullptr;
                 },
-                order);
-        } catch (const std::system_error&) {
-            delete order;  // the client is told by the end of its line
+                next.get());
+            static_cast<void>(next.release());
+        } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): the client is told by the end of its line
         }
     }
 }
 
-void manager_server::serve(unique_fd socket) noexcept try {
+void manager_server::serve(connection& line) noexcept try {
     ::pthread_setname_np(::pthread_self(), "tercet-client");
-    connection line(std::move(socket));
     welcome_client(line, authkey_, time_limit(answer_patience).deadline());
     std::shared_ptr<served::client> client;
     {
@@ -165,17 +212,35 @@ void manager_server::serve(unique_fd socket) noexcept try {
 } catch (...) {  // NOLINT(bugprone-empty-catch): a stranger, or no memory: the line ends
 }
 
+namespace {
+
+/// Throws `client_is_gone` when the line has ended or makes no sense any more.
+manager_line::message receive_call(connection& line) {
+    manager_line::message call;
+    try {
+        call = manager_line::receive(line);
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (...) {
+        throw served::client_is_gone();
+    }
+    if (call.type != manager_line::call_type) throw served::client_is_gone();
+    return call;
+}
+
+}  // namespace
+
 bool manager_server::answer_call(connection& line) {
-    auto call = manager_line::receive(line);
-    if (call.type != manager_line::call_type) return false;
+    manager_line::message call;
     encoder answer;
     try {
+        call = receive_call(line);
         answer.write_raw(manager_status::result);
         decoder in(call.bytes.bytes(), call.descriptors);
         run_request(in, answer);
     } catch (const served::client_is_gone&) {
         return false;
-    } catch (...) {
+    } catch (...) {  // also that there was no memory for the call
         answer = encoder();
         answer.write_raw(manager_status::error);
         encode_exception(answer, std::current_exception());

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,9 +40,13 @@ private:
         unique_fd anchor;  ///< the end of the pipe that is here
     };
 
+    class line_of_client;
+
     void watch(int fd, std::uint32_t events, std::uint64_t key);
     void accept_clients();
-    void serve(unique_fd socket) noexcept;
+    void serve(connection& line) noexcept;
+    static void prepare_for_forks();
+    void leave_sockets() noexcept;
     void drop_object(std::uint64_t number) noexcept;
     [[noreturn]] void destroy_objects() noexcept;
     void end_client(std::uint64_t number) noexcept;
@@ -55,6 +60,7 @@ private:
     std::mutex mutex_;
     std::uint64_t last_number_ = 0;  // of an object or a client
     std::map<std::uint64_t, kept_object> objects_;
+    std::set<int> sockets_;  // of this process alone
     std::map<std::uint64_t, std::shared_ptr<served::client>> clients_;
     std::vector<std::shared_ptr<detail::managed_object>> dropped_;
     std::condition_variable has_dropped_;

@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "passed_descriptors.hpp"
 
@@ -67,6 +68,7 @@ message_status message_reader::read(int socket, std::size_t max_size) {
             descriptors_.clear();  // not all of them had room here: who wants one is told that there is none
     }
     if (head_.size > max_size) return malformed("a message larger than the limit");
+    if (is_skipping_) return skip(socket);
     for (;;) {
         const std::size_t received = received_ - sizeof head_;
         if (received == head_.size) {
@@ -75,7 +77,13 @@ message_status message_reader::read(int socket, std::size_t max_size) {
         }
         const auto room =
             static_cast<std::size_t>(std::min<std::uint64_t>(head_.size, std::max(first_room, 2 * received)));
-        if (bytes_.size() < room) bytes_.resize(room);
+        try {
+            if (bytes_.size() < room) bytes_.resize(room);
+        } catch (const std::bad_alloc&) {
+            bytes_ = byte_buffer();
+            is_skipping_ = true;
+            return skip(socket);
+        }
         const ssize_t count = ::recv(socket, bytes_.data() + received, room - received, MSG_DONTWAIT);
         if (count == 0) return message_status::closed;
         if (count > 0)
@@ -83,6 +91,24 @@ message_status message_reader::read(int socket, std::size_t max_size) {
         else if (errno != EINTR)
             return status_of_error();
     }
+}
+
+message_status message_reader::skip(int socket) {
+    std::array<std::byte, 16U << 10U> room;
+    while (received_ - sizeof head_ < head_.size) {
+        const auto left =
+            static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), head_.size - (received_ - sizeof head_)));
+        const ssize_t count = ::recv(socket, room.data(), left, MSG_DONTWAIT);
+        if (count == 0) return message_status::closed;
+        if (count > 0)
+            received_ += static_cast<std::size_t>(count);
+        else if (errno != EINTR)
+            return status_of_error();
+    }
+    received_ = 0;
+    descriptors_.clear();
+    is_skipping_ = false;
+    throw std::bad_alloc();
 }
 
 message_status message_reader::read_head(int socket) {

@@ -49,7 +49,8 @@ private:
 /// head announces.
 class message_reader {
 public:
-    /// Receives what the socket has now of the message.
+    /// Receives what the socket has now of the message. Throws `std::bad_alloc` when there is no memory for one: once
+    /// it has come altogether, and was dropped, so that the next one can be read.
     message_status read(int socket, std::size_t max_size = std::numeric_limits<std::size_t>::max());
     bool has_begun() const noexcept { return received_ != 0; }
     const char* problem() const noexcept { return problem_; }
@@ -61,6 +62,8 @@ public:
 
 private:
     message_status read_head(int socket);
+    /// What is left of a message for which there is no memory. Throws `std::bad_alloc` when that is nothing.
+    message_status skip(int socket);
     message_status malformed(const char* problem) noexcept;
 
     message_head head_;
@@ -68,6 +71,7 @@ private:
     byte_buffer bytes_;
     std::vector<unique_fd> descriptors_;
     const char* problem_ = nullptr;
+    bool is_skipping_ = false;
 };
 
 }  // namespace tercet::multiprocessing

@@ -17,11 +17,14 @@
 #include <fstream>
 #include <future>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "forked_child.hpp"
+#include "multiprocessing/line_address.hpp"
 #include "process_probe.hpp"
 #include "signal_storm.hpp"
 #include "temporary_folder.hpp"
@@ -167,6 +170,20 @@ TEST(listener, says_what_is_wrong_with_an_address) {
     listener closed;
     closed.close();
     EXPECT_THROW(closed.accept(), invalid_state_error);
+}
+
+TEST(listener, as_many_clients_wait_as_its_backlog_says) {
+    for (const int backlog : {1, 5}) {
+        const listener server({}, {.backlog = backlog});
+        const line_address address = parse_address(server.address()).front();
+        std::vector<unique_fd> waiting;
+        for (int i = 0; i < 20; ++i) {
+            unique_fd socket = open_socket(AF_UNIX);
+            if (::connect(socket.get(), address.data(), address.size) == 0) waiting.push_back(std::move(socket));
+        }
+        EXPECT_EQ(waiting.size(), static_cast<std::size_t>(backlog) + 1) << "Linux has one more";
+    }
+    EXPECT_THROW(listener({}, {.backlog = 0}), std::invalid_argument);
 }
 
 TEST(listener, a_client_whom_nobody_accepts_gives_up_in_time) {

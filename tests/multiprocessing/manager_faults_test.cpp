@@ -8,14 +8,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <future>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <random>
 #include <string>
@@ -28,6 +32,7 @@
 #include "multiprocessing/line_address.hpp"
 #include "multiprocessing/manager_line.hpp"
 #include "process_probe.hpp"
+#include "sanitizers.hpp"
 
 namespace tercet::multiprocessing {
 namespace {
@@ -39,6 +44,40 @@ using testing::HasSubstr;
 template <class Predicate>
 void until(Predicate predicate) {
     while (!predicate()) std::this_thread::yield();
+}
+
+/// Does to the manager's process what is hard on it.
+class nuisance {
+public:
+    pid_t fork_and_stay() {
+        const pid_t child = ::fork();
+        if (child == 0)
+            for (;;) ::pause();
+        return child;
+    }
+    /// From now on it may have so many bytes more.
+    void limit_memory(std::size_t more) {
+        std::ifstream statm("/proc/self/statm");
+        std::size_t pages = 0;
+        statm >> pages;
+        const rlimit limit{pages * 4096 + more, pages * 4096 + more};
+        ::setrlimit(RLIMIT_AS, &limit);
+    }
+    std::size_t length(const std::string& text) { return text.size(); }
+};
+
+/// The sockets of this process that lead to a manager.
+std::vector<int> lines_to(const manager& m) {
+    std::vector<int> found;
+    const line_address address = parse_address(m.address()).front();
+    for (int fd = 3; fd < 1'000; ++fd) {
+        sockaddr_storage peer{};
+        socklen_t size = sizeof peer;
+        if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 && size == address.size &&
+            std::memcmp(&peer, address.data(), size) == 0)
+            found.push_back(fd);
+    }
+    return found;
 }
 
 /// A process that has called `fn` with `proxy` and the end of a pipe, and has said that it is there.
@@ -251,6 +290,67 @@ TEST(manager_faults, its_death_ends_every_call_with_an_error) {
     m.process().join();
     EXPECT_EQ(m.process().exitcode(), -SIGKILL);
     m.shutdown();
+}
+
+TEST(manager_faults, its_death_is_seen_although_a_process_lives_that_was_forked_there) {
+    const manager m;
+    const auto trouble = m.create<nuisance>();
+    const auto never = m.event();
+    auto waiting = std::async(std::launch::async, [&] {
+        try {
+            never.wait();
+        } catch (const manager_died&) {
+            return true;
+        }
+        return false;
+    });
+    until([&] { return lines_to(m).size() == 2; });
+    const pid_t fork_there = trouble.call<&nuisance::fork_and_stay>();
+    ::kill(*m.process().pid(), SIGKILL);
+    EXPECT_TRUE(waiting.get());
+    EXPECT_THROW(trouble.call<&nuisance::fork_and_stay>(), manager_died);
+    ::kill(fork_there, SIGKILL);
+}
+
+TEST(manager_faults, a_call_for_which_it_has_no_memory_fails_and_the_lock_of_its_client_stays) {
+    if (is_under_address_sanitizer || is_under_thread_sanitizer) GTEST_SKIP() << "they need memory of their own";
+    const manager m;
+    const auto trouble = m.create<nuisance>();
+    const auto door = m.lock();
+    door.acquire();
+    const std::string large(120'000'000, 'x');
+    trouble.call<&nuisance::limit_memory>(std::size_t{50'000'000});
+    for (int i = 0; i < 2; ++i) EXPECT_THROW(trouble.call<&nuisance::length>(large), std::bad_alloc);
+    EXPECT_EQ(trouble.call<&nuisance::length>(std::string("short")), 5U);
+    door.release();
+}
+
+TEST(manager_faults, a_line_that_has_ended_is_not_taken_for_the_death_of_the_manager) {
+    if (is_under_address_sanitizer || is_under_thread_sanitizer) GTEST_SKIP() << "they open files of their own";
+    const manager m;
+    for (const bool has_descriptors : {true, false}) {
+        const auto never = m.barrier(2);
+        auto waiting = std::async(std::launch::async, [&] {
+            try {
+                never.wait();
+            } catch (const eof_error& e) {
+                return std::string(e.what());
+            }
+            return std::string("no error");
+        });
+        until([&] { return never.n_waiting() == 1; });
+        const std::vector<int> lines = lines_to(m);
+        rlimit before{};
+        ::getrlimit(RLIMIT_NOFILE, &before);
+        const rlimit none{3, before.rlim_max};
+        if (!has_descriptors) ::setrlimit(RLIMIT_NOFILE, &none);
+        for (const int each : lines) ::shutdown(each, SHUT_RDWR);
+        const std::string text = waiting.get();
+        ::setrlimit(RLIMIT_NOFILE, &before);
+        EXPECT_THAT(text,
+                    HasSubstr(has_descriptors ? "it has dropped the line of this thread" : "Too many open files"));
+        EXPECT_TRUE(never.broken()) << "a new line is opened";
+    }
 }
 
 TEST(manager_faults, shutdown_ends_calls_that_wait) {

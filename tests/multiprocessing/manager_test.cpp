@@ -1,4 +1,5 @@
 #include <tercet/futures/errors.hpp>
+#include <tercet/multiprocessing/guard.hpp>
 #include <tercet/multiprocessing/manager.hpp>
 #include <tercet/multiprocessing/pipe.hpp>
 #include <tercet/multiprocessing/pool.hpp>
@@ -9,10 +10,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <map>
 #include <optional>
@@ -59,6 +64,19 @@ private:
     std::string owner_;
     long balance_ = 0;
 };
+
+/// While this file is there, what the fork server of this program forks begins late.
+std::string slow_start_mark() {
+    static const std::string path = "/tmp/tercet-slow-start-" + std::to_string(in_worker() ? ::getppid() : ::getpid());
+    return path;
+}
+const bool can_be_slow = [] {
+    slow_start_mark();
+    ::pthread_atfork(nullptr, nullptr, [] {
+        if (in_worker() && ::access(slow_start_mark().c_str(), F_OK) == 0) std::this_thread::sleep_for(3s);
+    });
+    return true;
+}();
 
 /// One whose calls may meet.
 struct meeting_place {
@@ -346,6 +364,31 @@ TEST(manager, shutdown_ends_its_process_and_destroys_its_objects) {
     m.shutdown();
     EXPECT_THROW(numbers.size(), manager_died);
     EXPECT_THROW(m.list<int>(), manager_died);
+}
+
+TEST(manager, has_a_name_and_outlives_an_interrupt) {
+    const manager m({.name = "Shared"});
+    EXPECT_EQ(m.process().name(), "Shared");
+    const auto list = m.list<int>();
+    ::kill(*m.process().pid(), SIGINT);
+    for (int i = 0; i < 100; ++i) list.append(i);
+    EXPECT_EQ(list.size(), 100U);
+}
+
+TEST(manager, one_that_does_not_answer_in_time_is_an_error_and_leaves_nothing) {
+    std::ofstream(slow_start_mark()) << "slow";
+    const auto begun = std::chrono::steady_clock::now();
+    try {
+        const manager m({.start_timeout = 100ms});
+        ADD_FAILURE();
+    } catch (const process_start_error& e) {
+        EXPECT_THAT(e.what(), HasSubstr("100 ms"));
+    }
+    std::filesystem::remove(slow_start_mark());
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
+    EXPECT_TRUE(active_children().empty());
+    const manager later;
+    EXPECT_EQ(later.list<int>(1, 2).size(), 1U);
 }
 
 TEST(manager, goes_with_its_object) {
