@@ -151,6 +151,14 @@ TEST(examples, the_tls_echo_is_trusted_by_one_client_and_not_by_the_other) {
                              "is refused: unable to get local issuer certificate\n"));
 }
 
+TEST(examples, the_connection_goes_over_to_tls) {
+    certificates made;
+    const auto own = made.issue("DNS:localhost");
+    program example("start_tls", {made.authority_file(), own.certificate, own.key});
+    EXPECT_EQ(example.wait(), 0) << example.error_output();
+    EXPECT_EQ(example.output(), "go ahead\nTLSv1.3\nheard: a secret\n");
+}
+
 TEST(examples, the_subprocesses_get_their_input_and_give_their_output) {
     program example("subprocess_sort", {});
     EXPECT_EQ(example.wait(), 0) << example.error_output();
@@ -199,11 +207,19 @@ TEST(examples, of_what_tasks_wait_in_print_what_they_say) {
         {"async_condition", "30 degrees: enough for 20\n60 degrees: enough for 50\n90 degrees: enough for 80\n"},
         {"async_event",
          "runner 1 is ready\nrunner 2 is ready\nrunner 3 is ready\ngo\nrunner 1 runs\nrunner 2 runs\nrunner 3 runs\n"},
+        {"async_lifo_queue", "1024 leaves\n"},
         {"async_lock", "100\n"},
         {"async_priority_queue", "0 put out the fire\n1 answer the phone\n2 write the report\n2 sort the mail\n"},
         {"async_queue", "the sum of 1 to 100 is 5050\n"},
+        {"async_semaphore", "one release too many\nat most 3 at once\n"},
+        {"between_threads", "a thread has added: 500000500000\nthe loop has answered: 42\ntoo slow\n"},
         {"capacity_limiter", "no more than 2: yes\nno more than 4: yes\n"},
         {"memory_channel", "the sum of the squares of 1 to 10 is 385\n"},
+        {"simulated_network",
+         "attempt 1: nothing came\nattempt 2: nothing came\nattempt 3: nothing came\nattempt 4: nothing came\n"
+         "attempt 5: nothing came\nattempt 6: nothing came\nattempt 7: hello after 3843.1 s\n"},
+        {"unix_file", "1000000 bytes\n0 bytes\n"},
+        {"per_core", "100 answers\n"},
         {"thread_to_tasks", "sum 31375\nsum 125250\nsum 281625\nsum 500500\nend\n"},
     };
     for (const auto& [name, output] : outputs) {

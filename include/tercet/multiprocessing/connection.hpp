@@ -53,8 +53,9 @@ public:
     }
 
     /// Receives a value that was sent as a `T`, waiting up to `limit` for it. Throws `timeout_error`, after which
-    /// nothing is lost; `eof_error` when the other end is closed; `decode_error` when the message is not a `T`, which
-    /// is then gone; `invalid_state_error` when this end is closed or only sends.
+    /// nothing is lost; `eof_error` when the other end is closed; `decode_error` when the message is not a `T`, and
+    /// `std::bad_alloc` when there is no memory for it: it is then gone, and the next one can be received;
+    /// `invalid_state_error` when this end is closed or only sends.
     template <class T>
     T recv(time_limit limit = {}) {
         received message = receive_message(limit);
