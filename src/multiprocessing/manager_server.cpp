@@ -303,12 +303,13 @@ void manager_server::destroy_objects() noexcept {
 }
 
 void manager_server::end() noexcept {
-    listener_.close();
     std::map<std::uint64_t, std::shared_ptr<served::client>> clients;
     std::map<std::uint64_t, kept_object> objects;
     std::vector<std::shared_ptr<detail::managed_object>> dropped;
     {
         const std::lock_guard guard(mutex_);
+        sockets_.erase(listener_.fileno());
+        listener_.close();
         clients = clients_;
         objects.swap(objects_);
         dropped.swap(dropped_);

@@ -19,6 +19,7 @@
 #include <fstream>
 #include <latch>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,7 +35,8 @@ using clock_type = std::chrono::steady_clock;
 
 int twice(int x) { return 2 * x; }
 std::size_t size_of(const std::vector<char>& bytes) { return bytes.size(); }
-void wait_for_ever() {
+void stay(const std::string& here) {
+    signpost::write(here, static_cast<int>(::getpid()));
     for (;;) ::pause();
 }
 void die_with(const std::vector<char>&) { ::raise(SIGKILL); }
@@ -197,10 +199,11 @@ TEST(process_pool_bounds, an_exception_that_leaves_a_thread_of_a_call_costs_that
 }
 
 TEST(process_pool_bounds, a_worker_that_dies_again_and_again_while_it_is_replaced_costs_calls_and_no_more) {
+    signpost post;
     process_pool_executor pool(1);
     for (int round = 0; round < 5; ++round) {
-        const pid_t pid = pool.submit(::getpid).result(60s);
-        auto running = pool.submit(wait_for_ever);
+        auto running = pool.submit(stay, post.path());
+        const pid_t pid = post.next();
         auto behind = pool.submit({.retries = 5}, twice, round);
         kill_worker(pid, SIGKILL);
         const auto give_up = clock_type::now() + 60s;
@@ -210,6 +213,30 @@ TEST(process_pool_bounds, a_worker_that_dies_again_and_again_while_it_is_replace
         EXPECT_THROW(running.result(60s), worker_died);
         EXPECT_EQ(behind.result(60s), 2 * round);
     }
+}
+
+TEST(process_pool_bounds, workers_that_are_ready_make_the_calls_when_one_more_cannot_start) {
+    const signpost gate;
+    const process_pool_options options{.max_workers = 4,
+                                       .initializer = {[](const std::string& path) {
+                                                           if (signpost::read(path) != 0)
+                                                               throw std::runtime_error("no room");
+                                                       },
+                                                       gate.path()}};
+    std::vector<process_watch> ready;
+    {
+        process_pool_executor pool(options);
+        pool.warm_up();
+        for (int i = 0; i < 3; ++i) signpost::write(gate.path(), 0);
+        for (int i = 0; i < 20; ++i) signpost::write(gate.path(), 1);
+        const auto end = clock_type::now() + 60s;
+        while (pool.statistics().workers < 3 && clock_type::now() < end) std::this_thread::yield();
+        for (int i = 0; i < 100; ++i) EXPECT_EQ(pool.submit(twice, i).result(60s), 2 * i);
+        for (const pid_t each : pool.worker_pids()) ready.emplace_back(each);
+        EXPECT_LT(pool.statistics().started, 3U + 20U) << "it is not tried again and again";
+    }
+    EXPECT_GE(ready.size(), 3U);
+    for (const auto& each : ready) EXPECT_TRUE(each.ends_within(30'000));
 }
 
 TEST(process_pool_bounds, a_worker_cannot_cut_off_the_memory_that_it_shares) {
