@@ -349,7 +349,10 @@ TEST(manager_faults, a_line_that_has_ended_is_not_taken_for_the_death_of_the_man
         ::setrlimit(RLIMIT_NOFILE, &before);
         EXPECT_THAT(text,
                     HasSubstr(has_descriptors ? "it has dropped the line of this thread" : "Too many open files"));
-        EXPECT_TRUE(never.broken()) << "a new line is opened";
+        // On a new line: the manager hears of the end of the old one a little later than its client.
+        const auto give_up = std::chrono::steady_clock::now() + 20s;
+        while (!never.broken() && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+        EXPECT_TRUE(never.broken());
     }
 }
 
