@@ -16,7 +16,7 @@ constexpr std::chrono::seconds idle_limit{10};
 }  // namespace
 
 blocking_threads::~blocking_threads() {
-    std::deque<job*> unstarted;
+    std::list<job*> unstarted;
     {
         const std::scoped_lock guard(mutex_);
         is_closing_ = true;
@@ -29,27 +29,29 @@ blocking_threads::~blocking_threads() {
 }
 
 void blocking_threads::submit(job& work) {
+    std::list<job*> waiting{&work};
     std::list<worker> ended;
     {
         const std::scoped_lock guard(mutex_);
         ended.swap(ended_);
-        jobs_.push_back(&work);
-        if (idle_ < jobs_.size() && workers_.size() < max_threads_) {
-            workers_.emplace_back();
-            const auto added = std::prev(workers_.end());
+        if (idle_ <= jobs_.size() && workers_.size() < max_threads_) {
             try {
-                added->thread = std::thread([this, added] { this->work(added); });
+                add_worker();
             } catch (...) {
-                workers_.erase(added);
-                if (workers_.empty()) {
-                    jobs_.pop_back();
-                    throw;
-                }
+                if (workers_.empty()) throw;
             }
         }
+        jobs_.splice(jobs_.end(), waiting);
     }
     has_work_.notify_one();
     for (worker& each : ended) each.thread.join();
+}
+
+void blocking_threads::add_worker() {
+    std::list<worker> added(1);
+    const auto me = added.begin();
+    me->thread = std::thread([this, me] { work(me); });
+    workers_.splice(workers_.end(), added);
 }
 
 void blocking_threads::work(std::list<worker>::iterator me) {

@@ -4,7 +4,6 @@
 
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
 #include <list>
 #include <mutex>
 #include <thread>
@@ -21,7 +20,8 @@ public:
     ~blocking_threads();
 
     /// Runs `work` on a thread, in the order of the calls; beyond the limit of threads it waits. Throws
-    /// `std::system_error` when there is no thread and none can be started; `work` is the caller's then.
+    /// `std::system_error` when there is no thread and none can be started, and `std::bad_alloc`; `work` is the
+    /// caller's then.
     void submit(job& work);
 
 private:
@@ -29,12 +29,13 @@ private:
         std::thread thread;
     };
 
+    void add_worker();
     void work(std::list<worker>::iterator me);
 
     std::size_t max_threads_;
     std::mutex mutex_;
     std::condition_variable has_work_;
-    std::deque<job*> jobs_;
+    std::list<job*> jobs_;
     std::list<worker> workers_;
     std::list<worker> ended_;  // to be joined
     std::size_t idle_ = 0;

@@ -20,13 +20,10 @@ task_base& task_that_runs(const char* where) {
 }
 
 void report_disorder(const task_base& task) noexcept {
-    std::exception_ptr error;
-    try {
-        error = std::make_exception_ptr(invalid_state_error(fmt::format(
-            "cancel_scope: a scope of {} ended before one inside it; close the innermost first", task.name())));
-    } catch (...) {
-        error = std::current_exception();
-    }
+    const std::exception_ptr error = exception_of([&task] {
+        return invalid_state_error(fmt::format(
+            "cancel_scope: a scope of {} ended before one inside it; close the innermost first", task.name()));
+    });
     task.loop().call_exception_handler(error, "a cancel_scope");
 }
 

@@ -8,7 +8,6 @@
 
 #include <cerrno>
 #include <condition_variable>
-#include <deque>
 #include <exception>
 #include <list>
 #include <mutex>
@@ -63,7 +62,7 @@ struct resolver::shared {
 
     std::mutex mutex;
     std::condition_variable has_work;
-    std::deque<request> requests;
+    std::list<request> requests;
     std::list<worker> workers;
     std::size_t idle = 0;
     bool is_closed = false;
@@ -102,39 +101,44 @@ struct resolver::shared {
 resolver::resolver() : shared_(std::make_shared<shared>()) {}
 
 resolver::~resolver() {
-    std::vector<std::thread> ending;
+    std::list<shared::worker> ending;
     {
         const std::scoped_lock guard(shared_->mutex);
         shared_->is_closed = true;
         shared_->requests.clear();
-        for (shared::worker& each : shared_->workers) {
-            if (each.is_looking_up)
-                each.thread.detach();
+        std::list<shared::worker>& workers = shared_->workers;
+        for (auto each = workers.begin(); each != workers.end();) {
+            const auto current = each++;
+            if (current->is_looking_up)
+                current->thread.detach();
             else
-                ending.push_back(std::move(each.thread));
+                ending.splice(ending.end(), workers, current);
         }
     }
     shared_->has_work.notify_all();
-    for (std::thread& each : ending) each.join();
+    for (shared::worker& each : ending) each.thread.join();
+}
+
+void resolver::add_worker() {
+    std::list<shared::worker> added(1);
+    shared::worker& me = added.front();
+    me.thread = std::thread([owned = shared_, &me] { owned->work(me); });
+    shared_->workers.splice(shared_->workers.end(), added);
 }
 
 future<std::vector<socket_address>> resolver::resolve(std::string host, std::uint16_t port, bool is_passive) {
-    shared::request asked{std::move(host), port, is_passive, {}};
-    auto answer = asked.answer.get_future();
+    std::list<shared::request> asked;
+    asked.push_back({std::move(host), port, is_passive, {}});
+    auto answer = asked.front().answer.get_future();
     const std::scoped_lock guard(shared_->mutex);
-    shared_->requests.push_back(std::move(asked));
-    if (shared_->idle < shared_->requests.size() && shared_->workers.size() < max_threads) {
-        shared::worker& added = shared_->workers.emplace_back();
+    if (shared_->idle <= shared_->requests.size() && shared_->workers.size() < max_threads) {
         try {
-            added.thread = std::thread([owned = shared_, &added] { owned->work(added); });
+            add_worker();
         } catch (...) {
-            shared_->workers.pop_back();
-            if (shared_->workers.empty()) {
-                shared_->requests.pop_back();
-                throw;
-            }
+            if (shared_->workers.empty()) throw;
         }
     }
+    shared_->requests.splice(shared_->requests.end(), asked);
     shared_->has_work.notify_one();
     return answer;
 }

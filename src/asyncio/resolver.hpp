@@ -30,6 +30,9 @@ public:
 
 private:
     struct shared;
+    /// The mutex is held.
+    void add_worker();
+
     std::shared_ptr<shared> shared_;
 };
 

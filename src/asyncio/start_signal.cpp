@@ -12,9 +12,9 @@ void start_state_base::wake() noexcept {
 }
 
 void start_state_base::child_ended(const std::exception_ptr& error) noexcept {
-    error_ = error ? error
-                   : std::make_exception_ptr(
-                         invalid_state_error("task_group::start: the task ended without calling started()"));
+    error_ = error ? error : exception_of([] {
+        return invalid_state_error("task_group::start: the task ended without calling started()");
+    });
     wake();
 }
 

@@ -40,13 +40,11 @@ kind_of_error kind_of(const std::exception_ptr& error) noexcept {
 }
 
 std::exception_ptr error_of_unjoined(const std::string& title, std::size_t alive, const std::string& names) noexcept {
-    try {
-        return std::make_exception_ptr(invalid_state_error(
+    return exception_of([&] {
+        return invalid_state_error(
             fmt::format("{}: destroyed with {} {} alive: {}; co_await its join() first, or use with_task_group", title,
-                        alive, alive == 1 ? "child" : "children", names)));
-    } catch (...) {
-        return std::current_exception();
-    }
+                        alive, alive == 1 ? "child" : "children", names));
+    });
 }
 
 }  // namespace

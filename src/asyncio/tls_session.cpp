@@ -108,16 +108,16 @@ void tls_session::fail() noexcept {
     const int reason = ERR_GET_REASON(code);
     const char* const text = code != 0 ? ERR_reason_error_string(code) : nullptr;
     const bool is_ours = ERR_GET_LIB(code) == ERR_LIB_SSL;
-    failure_ = text ? text : "the connection is unusable";
+    failure_ = {text ? text : "the connection is unusable"};
     if (is_ours && reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         is_certificate_refused_ = true;
-        failure_ = fmt::format("the certificate is refused: {}",
-                               X509_verify_cert_error_string(SSL_get_verify_result(session_.get())));
+        failure_ = {"the certificate is refused: ",
+                    X509_verify_cert_error_string(SSL_get_verify_result(session_.get()))};
     } else if (is_ours && reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-        failure_ = is_established_ ? "the connection was cut: it ended without TLS having said so"
-                                   : "the peer ended the connection during the handshake";
+        failure_ = {is_established_ ? "the connection was cut: it ended without TLS having said so"
+                                    : "the peer ended the connection during the handshake"};
     } else if (is_ours && is_of_no_tls(reason)) {
-        failure_ = fmt::format("the peer does not speak TLS ({})", failure_);
+        failure_ = {"the peer does not speak TLS (", failure_.text, ")"};
     }
     ERR_clear_error();
 }
@@ -127,7 +127,7 @@ tls_session::step tls_session::shake_hands() noexcept {
     ERR_clear_error();
     step result = step_of(SSL_do_handshake(session_.get()));
     if (result == step::ended) {
-        failure_ = "the peer ended the connection during the handshake";
+        failure_ = {"the peer ended the connection during the handshake"};
         result = step::failed;
     }
     is_established_ = result == step::done;
@@ -152,7 +152,7 @@ bool tls_session::encrypt(std::string_view data) noexcept {
     ERR_clear_error();
     // The output has room for all: it is a buffer that grows.
     if (!data.empty() && step_of(SSL_write_ex(session_.get(), data.data(), data.size(), &count)) != step::done) {
-        if (!has_failed()) failure_ = "the peer wants to shake hands again";
+        if (!has_failed()) failure_ = {"the peer wants to shake hands again"};
         return false;
     }
     return true;
@@ -202,7 +202,7 @@ bool tls_session::choose_settings() noexcept {
 
 void tls_session::throw_failure(const std::string& what) const {
     if (choice_error_) std::rethrow_exception(choice_error_);
-    std::string text = fmt::format("{}: {}", what, failure_);
+    std::string text = fmt::format("{}: {}{}{}", what, failure_.text, failure_.reason, failure_.end);
     if (is_certificate_refused_) throw certificate_error(text);
     throw tls_error(text);
 }

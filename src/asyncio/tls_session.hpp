@@ -32,7 +32,7 @@ public:
 
     step shake_hands() noexcept;
     bool is_established() const noexcept { return is_established_; }
-    bool has_failed() const noexcept { return !failure_.empty(); }
+    bool has_failed() const noexcept { return failure_.text != nullptr; }
 
     /// Appends to `into` all that can be decrypted of what was fed: `done` is not returned. Throws `std::bad_alloc`.
     step decrypt(receive_buffer& into);
@@ -63,6 +63,12 @@ private:
     struct deleter {
         void operator()(ssl_st* session) const noexcept;
     };
+    /// A text in pieces that are constants, OpenSSL's among them: a session can fail when there is no memory.
+    struct failure {
+        const char* text = nullptr;
+        const char* reason = "";
+        const char* end = "";
+    };
 
     step step_of(int result) noexcept;
     void fail() noexcept;
@@ -72,7 +78,7 @@ private:
     std::unique_ptr<ssl_st, deleter> session_;
     bio_st* input_ = nullptr;  // both belong to the session
     bio_st* output_ = nullptr;
-    std::string failure_;
+    failure failure_;
     std::exception_ptr choice_error_;
     bool is_established_ = false;
     bool is_certificate_refused_ = false;

@@ -158,6 +158,18 @@ struct uring_poller::registration {
 
     registration(io_source& watched, trigger trigger_of_it) : source(&watched), how(trigger_of_it) {}
 
+    /// False: there is no memory to do it, or there was none for what came before; the next call fails.
+    bool keep(std::uint16_t buffer, std::uint32_t size) noexcept {
+        if (has_lost) return false;
+        try {
+            received.push_back({buffer, 0, size});
+            return true;
+        } catch (const std::bad_alloc&) {
+            error = ENOMEM;
+            has_lost = has_end = true;
+            return false;
+        }
+    }
     bool is_free() const noexcept { return !reading.is_under_way && !writing.is_under_way && !receiving.is_under_way; }
 
     io_source* source;  // null once it is removed
@@ -170,6 +182,7 @@ struct uring_poller::registration {
     int error = 0;          // of the receive, for the next call
     int small_reads = 0;
     bool has_end = false;
+    bool has_lost = false;  // something that was received: nothing that comes after it may be read
     bool is_bulk = false;
     bool is_listener = false;
     bool has_peer_ended = false;  // as far as polls for writing know
@@ -436,12 +449,15 @@ void uring_poller::complete_receive(registration& on, int result, std::uint32_t 
     readiness what = readiness::readable;
     if (result > 0) {
         const auto buffer = static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT);
-        on.received.push_back({buffer, 0, static_cast<std::uint32_t>(result)});
+        if (!on.keep(buffer, static_cast<std::uint32_t>(result))) {
+            give_back(buffer);
+            what = readiness::both | readiness::hangup;
+        }
         if (static_cast<std::size_t>(result) == buffer_size) {
             on.is_bulk = true;
             on.small_reads = 0;
         }
-        if (on.is_bulk || on.received.size() - on.taken >= most_held) receiving.is_wanted = false;
+        if (on.is_bulk || on.has_lost || on.received.size() - on.taken >= most_held) receiving.is_wanted = false;
     } else {
         if (flags & IORING_CQE_F_BUFFER) give_back(static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT));
         receiving.is_wanted = false;

@@ -8,7 +8,12 @@
 
 namespace tercet::multiprocessing::detail {
 
-void finished_chunks::push(std::uint64_t number) {
+void finished_chunks::expect(std::size_t count) {
+    const std::lock_guard lock(mutex_);
+    numbers_.reserve(count);
+}
+
+void finished_chunks::push(std::uint64_t number) noexcept {
     const std::lock_guard lock(mutex_);
     numbers_.push_back(number);
     changed_.notify_one();
@@ -27,7 +32,7 @@ std::uint64_t finished_chunks::pop(time_limit limit) {
     else if (!changed_.wait_until(lock, deadline, has_one))
         throw_no_result(limit);
     const std::uint64_t number = numbers_.front();
-    numbers_.pop_front();
+    numbers_.erase(numbers_.begin());
     return number;
 }
 

@@ -92,7 +92,13 @@ void pool_manager::run() noexcept {
         }
     } catch (const std::exception& e) {
         if (!lock.owns_lock()) lock.lock();
-        give_up(fmt::format("the pool's own thread failed: {}", e.what()));
+        std::string reason;
+        try {
+            reason = fmt::format("the pool's own thread failed: {}", e.what());
+        } catch (const std::bad_alloc&) {
+            reason = "out of memory";  // short enough for a string without memory
+        }
+        give_up(reason);
         while (readers_ != 0) {
             lock.unlock();
             std::this_thread::yield();

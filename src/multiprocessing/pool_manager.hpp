@@ -139,8 +139,8 @@ private:
     void send_due_signals();
     void watch(worker_channel& worker, bool for_room) noexcept;
     void note_start_failure(std::string reason);
-    void break_down(const std::string& reason);
-    void give_up(const std::string& reason);
+    void break_down(std::string reason) noexcept;
+    void give_up(const std::string& reason) noexcept;
     void publish_pids() noexcept;
     void wait_for_readers(worker_channel& worker, lock_type& lock) noexcept;
     void close_socket(unique_fd& socket) noexcept;
@@ -247,7 +247,6 @@ private:
     std::string last_reason_;
     bool is_leaving_ = false;
     bool is_broken_ = false;
-    std::string broken_reason_;
     bool has_lost_patience_ = false;
     clock::time_point leave_deadline_ = clock::time_point::max();
 };

@@ -218,7 +218,7 @@ void pool_manager::fail_tasks(worker_channel& worker, const std::string& how, in
     }
     while (remote_task* const task = others.pop())
         if (is_broken_)
-            end_task(*task, std::make_exception_ptr(broken_process_pool(broken_reason_)));
+            end_task(*task, exception_of([this] { return broken_process_pool(queue_.broken_reason()); }));
         else if (task->is_to_be_cancelled)
             end_task(*task, nullptr);
         else
@@ -234,14 +234,12 @@ void pool_manager::fail_tasks(worker_channel& worker, const std::string& how, in
 
 std::exception_ptr pool_manager::death_of(const worker_channel& worker, const remote_task& task, const std::string& how,
                                           int signal, int exit_code) noexcept {
-    try {
-        return std::make_exception_ptr(worker_died(
+    return exception_of([&] {
+        return worker_died(
             fmt::format("process_pool_executor: worker (pid {}) died: {}; its task{} failed, the others go on",
                         worker.pid, how, task.has_name() ? " " + task.label() : ""),
-            worker.pid, signal, exit_code, worker.crash));
-    } catch (const std::bad_alloc&) {
-        return std::current_exception();
-    }
+            worker.pid, signal, exit_code, worker.crash);
+    });
 }
 
 /// Puts a task that has failed into the queue again, if it may be made again.

@@ -273,19 +273,23 @@ void pool_manager::leave() {
 }
 
 /// Fails everything that waits; what runs may go on to its end.
-void pool_manager::break_down(const std::string& reason) {
+void pool_manager::break_down(std::string reason) noexcept {
     if (std::exchange(is_broken_, true)) return;
-    broken_reason_ = reason;
-    queue_.break_down(reason);
+    queue_.break_down(std::move(reason));
     auto tasks = queue_.take_all();
-    while (remote_task* const task = tasks.pop()) end_task(*task, std::make_exception_ptr(broken_process_pool(reason)));
+    while (remote_task* const task = tasks.pop())
+        end_task(*task, exception_of([this] { return broken_process_pool(queue_.broken_reason()); }));
     for (const auto& [id, worker] : workers_)
         if (worker->at == stage::starting) condemn(*worker, "the pool is broken");
 }
 
 /// Leaves the workers to the fork server, which kills them when it sees that the pool is gone.
-void pool_manager::give_up(const std::string& reason) {
-    break_down(fmt::format("process_pool_executor: {}", reason));
+void pool_manager::give_up(const std::string& reason) noexcept {
+    try {
+        break_down("process_pool_executor: " + reason);
+    } catch (const std::bad_alloc&) {
+        break_down("out of memory");  // short enough for a string without memory
+    }
     close_socket(server_.socket);
     const auto lost = std::exchange(workers_, {});
     for (const auto& [id, worker] : lost) {
@@ -297,7 +301,7 @@ void pool_manager::give_up(const std::string& reason) {
     filling_ = nullptr;
     starting_ = ready_ = 0;
     publish_pids();
-    for (const auto& [id, worker] : lost) fail_tasks(*worker, reason, 0, -1);
+    for (const auto& [id, worker] : lost) fail_tasks(*worker, reason, 0, -1);  // none goes back into the queue now
 }
 
 /// Lets a socket go that was watched, and tells the other side. Closing alone would do neither while a copy of this

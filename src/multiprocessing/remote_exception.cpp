@@ -317,6 +317,8 @@ std::exception_ptr decode_exception(decoder& in) {
         try {
             error = codec->decode(details);
             if (error) nest = codec->nest;
+        } catch (const std::bad_alloc&) {
+            throw;
         } catch (...) {  // NOLINT(bugprone-empty-catch): its type and text must do
         }
     }

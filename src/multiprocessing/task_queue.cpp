@@ -193,7 +193,7 @@ void task_queue::close() noexcept {
     ring();
 }
 
-void task_queue::break_down(std::string reason) {
+void task_queue::break_down(std::string reason) noexcept {
     const std::lock_guard lock(mutex_);
     is_broken_ = true;
     is_closed_ = true;

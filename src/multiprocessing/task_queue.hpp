@@ -77,7 +77,9 @@ public:
     bool is_closed() const noexcept { return is_closed_.load(std::memory_order_acquire); }
 
     /// Refuses further tasks because of `reason`.
-    void break_down(std::string reason);
+    void break_down(std::string reason) noexcept;
+    /// What was given to `break_down`, which was called.
+    const std::string& broken_reason() const noexcept { return reason_; }
 
     /// Removes all tasks.
     task_list take_all() noexcept;

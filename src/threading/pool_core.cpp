@@ -388,7 +388,8 @@ void thread_pool_executor::core::discard_queued() noexcept {
 
 void thread_pool_executor::core::fail_queued(pool_worker& self, const std::string& reason) noexcept {
     const auto fail = [&](job& work) noexcept {
-        work.fail(std::make_exception_ptr(broken_thread_pool(reason)));  // one each: they may be read at once
+        work.fail(
+            exception_of([&reason] { return broken_thread_pool(reason); }));  // one each: they may be read at once
     };
     empty_queue(fail);
     while (job* const work = self.deque.pop()) fail(*work);

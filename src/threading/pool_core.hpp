@@ -188,8 +188,12 @@ private:
     std::atomic<std::uint64_t> urgent_pushed_{0};
 
     alignas(64) sleepers sleepers_;
-    std::vector<parker*> waiting_for_end_;  // under the mutex of sleepers_
-    std::string broken_because_;            // under that mutex
+    struct end_waiter {
+        parker* to_wake;
+        end_waiter* next;
+    };
+    end_waiter* waiting_for_end_ = nullptr;  // under the mutex of sleepers_
+    std::string broken_because_;             // under that mutex
 
     // Written rarely while the pool is busy.
     alignas(64) std::atomic<std::size_t> started_{0};  // written under that mutex

@@ -104,7 +104,7 @@ bool thread_pool_executor::core::initialize(pool_worker& self) {
 void thread_pool_executor::core::leave() noexcept {
     const std::lock_guard lock(sleepers_.mutex());
     if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-        for (parker* each : waiting_for_end_) each->unpark();
+        for (end_waiter* each = waiting_for_end_; each; each = each->next) each->to_wake->unpark();
     end_if_all_are_idle();
 }
 
@@ -164,10 +164,10 @@ bool thread_pool_executor::core::wait_for_end(time_point deadline) {
     };
     helping_thread* const helper = helping_thread::current();
     parker own;
-    parker* const to_wake = helper ? &helper->wake_up() : &own;
+    end_waiter me{helper ? &helper->wake_up() : &own, nullptr};
     {
         const std::lock_guard lock(sleepers_.mutex());
-        waiting_for_end_.push_back(to_wake);
+        me.next = std::exchange(waiting_for_end_, &me);
     }
     if (helper)
         helper->wait(has_ended, this, deadline);
@@ -175,7 +175,9 @@ bool thread_pool_executor::core::wait_for_end(time_point deadline) {
         while (!has_ended(this) && own.park(deadline)) {
         }
     const std::lock_guard lock(sleepers_.mutex());
-    waiting_for_end_.erase(std::find(waiting_for_end_.begin(), waiting_for_end_.end(), to_wake));
+    end_waiter** link = &waiting_for_end_;
+    while (*link != &me) link = &(*link)->next;
+    *link = me.next;
     return has_ended(this);
 }
 

@@ -132,18 +132,22 @@ std::exception_ptr thread_state::take_error() noexcept {
 }
 
 void thread_state::report(std::exception_ptr error) noexcept {
-    const std::string origin = fmt::format("thread {}", name());
     try {
-        excepthook_type hook;
-        {
-            const std::lock_guard guard(installed().mutex);
-            hook = installed().hook;
+        const std::string origin = fmt::format("thread {}", name());
+        try {
+            excepthook_type hook;
+            {
+                const std::lock_guard guard(installed().mutex);
+                hook = installed().hook;
+            }
+            if (!hook) return report_unread_error(error, origin);
+            hook({error, thread_handle(shared_from_this())});
+        } catch (...) {
+            report_unread_error(std::current_exception(), fmt::format("excepthook of {}", origin));
+            report_unread_error(error, origin);
         }
-        if (!hook) return report_unread_error(error, origin);
-        hook({error, thread_handle(shared_from_this())});
-    } catch (...) {
-        report_unread_error(std::current_exception(), fmt::format("excepthook of {}", origin));
-        report_unread_error(error, origin);
+    } catch (const std::bad_alloc&) {
+        report_unread_error(error, "a thread");
     }
 }
 

@@ -125,6 +125,17 @@ TEST(hard_conditions, datagrams_and_time_limits_are_exact_in_a_storm_of_signals)
     run(main());
 }
 
+TEST(hard_conditions, names_are_found_in_a_storm_of_signals) {
+    auto main = []() -> coro<> {
+        const signal_storm storm;
+        do {
+            const auto addresses = co_await resolve("localhost", 80);
+            EXPECT_FALSE(addresses.empty());
+        } while (signal_storm::count() < 10);
+    };
+    run(main());
+}
+
 TEST(hard_conditions, what_is_no_text_is_bytes_for_streams_files_and_subprocesses) {
     const temporary_directory folder;
     const std::string path = folder / "file";

@@ -20,6 +20,7 @@
 #include "asyncio/stream_pair.hpp"
 #include "asyncio/tls_sides.hpp"
 #include "asyncio/unread_errors.hpp"
+#include "multiprocessing/signal_storm.hpp"
 
 using namespace std::chrono_literals;
 using namespace tercet::asyncio;
@@ -97,6 +98,26 @@ TEST(tls, a_numeric_host_is_checked_against_the_addresses_in_the_certificate) {
         peer.writer.write("x");
         const std::string answer = co_await peer.reader.read_exactly(1);
         EXPECT_EQ(answer, "x");
+    };
+    run(main());
+}
+
+TEST(tls, loses_nothing_in_a_storm_of_signals) {
+    const both_sides tls;
+    auto main = [&]() -> coro<> {
+        const server echo_server = co_await start_server(&echo, "127.0.0.1", 0, {.tls = &tls.server});
+        const tercet::multiprocessing::signal_storm storm;
+        connection peer = co_await open_connection("localhost", echo_server.port(), {.tls = &tls.client});
+        const std::string data = numbers(2U << 20);
+        auto send = [&]() -> coro<> {
+            peer.writer.write(data);
+            co_await peer.writer.drain();
+            peer.writer.write_eof();
+        };
+        auto [sent, received] = co_await gather(send(), peer.reader.read());
+        static_cast<void>(sent);
+        EXPECT_TRUE(received == data);
+        while (tercet::multiprocessing::signal_storm::count() == 0) co_await sleep(1ms);
     };
     run(main());
 }

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tercet {
@@ -86,6 +87,16 @@ private:
 /// One line for a person: the type and the text of `error`, and of what is nested in it ("load: bad row; because of
 /// std::system_error: open x: No such file or directory"); "no error" for null.
 std::string describe(const std::exception_ptr& error);
+
+/// The exception that `make` returns; what it throws instead, as when there is no memory for the text.
+template <class Make>
+std::exception_ptr exception_of(Make&& make) noexcept {
+    try {
+        return std::make_exception_ptr(std::forward<Make>(make)());
+    } catch (...) {
+        return std::current_exception();
+    }
+}
 
 /// Called with an error that nobody will read any more, and where it came from. Must not throw.
 using unread_error_hook = void (*)(const std::exception_ptr& error, std::string_view origin) noexcept;

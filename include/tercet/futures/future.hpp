@@ -159,7 +159,7 @@ private:
     void abandon() noexcept {
         if (!state_ || state_->is_done() || !(is_started_ || state_->start())) return;
         state_->mark_read();  // whoever has dropped both sides does not want to hear of it
-        state_->finish(std::make_exception_ptr(invalid_state_error("the promise was dropped without a result")));
+        state_->finish(exception_of([] { return invalid_state_error("the promise was dropped without a result"); }));
     }
 
     state_pointer<future_state<T>> state_;

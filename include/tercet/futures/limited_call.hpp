@@ -164,11 +164,7 @@ private:
 
     std::string label() const { return options_.name.empty() ? "submit: the call" : "'" + options_.name + "'"; }
     std::exception_ptr timeout(const char* what) const noexcept {
-        try {
-            return std::make_exception_ptr(timeout_error(label() + " " + what));
-        } catch (...) {  // no memory for the text
-            return std::current_exception();
-        }
+        return exception_of([this, what] { return timeout_error(label() + " " + what); });
     }
     bool is_stop_requested() const noexcept {
         if constexpr (has_token)

@@ -81,8 +81,11 @@ public:
                 ++begun;
             }
         } catch (...) {
-            if (begun < chunks_.size() && chunks_[begun].valid()) ++begun;  // submitted, but nobody tells of its end
             submit_error_ = std::current_exception();
+            if (begun < chunks_.size() && chunks_[begun].valid()) {  // submitted, but nobody would tell of its end
+                chunks_[begun].cancel();
+                chunks_[begun] = {};
+            }
         }
         count_down(chunks_.size() - begun + 1);
         return result;

@@ -3,18 +3,21 @@
 #include <tercet/futures/time_limit.hpp>
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <mutex>
+#include <vector>
 
 namespace tercet::multiprocessing::detail {
 
 /// The numbers of the chunks of an `imap_unordered` that are over, in the order in which they ended.
 class finished_chunks {
 public:
+    /// Makes room for so many that were not taken, so that `push` needs no memory.
+    void expect(std::size_t count);
     /// Any thread.
-    void push(std::uint64_t number);
+    void push(std::uint64_t number) noexcept;
     /// Waits up to `limit` for one and takes it. Throws `timeout_error`; `invalid_state_error` where blocking is
     /// banned.
     std::uint64_t pop(time_limit limit);
@@ -22,7 +25,7 @@ public:
 private:
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::deque<std::uint64_t> numbers_;
+    std::vector<std::uint64_t> numbers_;  // a few
 };
 
 /// Throws `timeout_error` for an imap that had nothing to give within `limit`.

@@ -197,6 +197,7 @@ private:
     bool submit() {
         const auto place = under_way_.try_emplace(last_number_++).first;
         try {
+            if constexpr (Order == imap_order::as_completed) finished_->expect(under_way_.size());
             place->second.work = executor_.submit_chunk(fn_, waiting_);
             place->second.count = waiting_->size();
             place->second.work.state().mark_read();

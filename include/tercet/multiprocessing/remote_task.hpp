@@ -158,13 +158,7 @@ public:
 
     void expire(const char* what) noexcept override {
         if (!decide() || !this->start()) return;
-        std::exception_ptr error;
-        try {
-            error = std::make_exception_ptr(timeout_error("process_pool_executor: " + label() + " " + what));
-        } catch (...) {  // no memory for the text
-            error = std::current_exception();
-        }
-        this->finish(std::move(error));
+        this->finish(exception_of([&] { return timeout_error("process_pool_executor: " + label() + " " + what); }));
     }
 
     bool is_over() const noexcept override { return this->is_done(); }

@@ -26,7 +26,9 @@ public:
     fork_point& operator=(const fork_point&) = delete;
 
     // The pool has it until it is over; there is nothing to free.
-    void discard() noexcept final { fail(std::make_exception_ptr(cancelled_error())); }
+    void discard() noexcept final {
+        fail(exception_of([] { return cancelled_error(); }));
+    }
     void fail(std::exception_ptr error) noexcept final {
         error_ = std::move(error);
         publish();
