@@ -51,8 +51,11 @@ public:
     /// Breaks it, until `reset`.
     void abort() const { call<&served::barrier::abort>(); }
 
+    /// How many it takes to pass.
     std::size_t parties() const { return call<&served::barrier::parties>(); }
+    /// How many wait now.
     std::size_t n_waiting() const { return call<&served::barrier::n_waiting>(); }
+    /// It is broken: `wait` throws.
     bool broken() const { return call<&served::barrier::broken>(); }
 };
 

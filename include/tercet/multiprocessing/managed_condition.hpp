@@ -72,6 +72,7 @@ public:
     /// Wakes up to `count` of those who wait, the longest first. Throws `invalid_state_error` when the calling thread
     /// does not have the lock.
     void notify(std::size_t count = 1) const { call<&served::condition::notify>(count); }
+    /// Wakes all who wait. Throws the same.
     void notify_all() const { notify(std::numeric_limits<std::size_t>::max()); }
 
     template <class Archive>

@@ -24,10 +24,13 @@ class dict_proxy : public proxy<std::map<Key, T>> {
 public:
     using proxy<items_type>::proxy;
 
+    /// How many keys there are.
     std::size_t size() const {
         return this->apply([](const items_type& all) { return all.size(); });
     }
+    /// There are no keys.
     bool empty() const { return size() == 0; }
+    /// The key is there.
     bool contains(const Key& key) const {
         return this->apply([](const items_type& all, Key k) { return all.contains(k); }, key);
     }
@@ -36,6 +39,7 @@ public:
     T get(const Key& key) const {
         return this->apply([](items_type& all, Key k) -> T { return find("get", all, k)->second; }, key);
     }
+    /// As `get`: a copy, through which nothing is changed.
     T operator[](const Key& key) const { return get(key); }
     /// `otherwise` when the key is not there.
     T get(const Key& key, const T& otherwise) const {
@@ -46,6 +50,7 @@ public:
             },
             key, otherwise);
     }
+    /// Puts `item` there, in the place of another if there is one.
     void set(const Key& key, const T& item) const {
         this->apply([](items_type& all, Key k, T next) { all.insert_or_assign(std::move(k), std::move(next)); }, key,
                     item);
@@ -56,6 +61,7 @@ public:
                               T next) -> T { return all.try_emplace(std::move(k), std::move(next)).first->second; },
                            key, item);
     }
+    /// Puts all of `more` there, in one go.
     void update(const items_type& more) const {
         this->apply(
             [](items_type& all, items_type next) {
@@ -78,14 +84,17 @@ public:
     bool erase(const Key& key) const {
         return this->apply([](items_type& all, Key k) { return all.erase(k) != 0; }, key);
     }
+    /// Takes all keys away.
     void clear() const {
         this->apply([](items_type& all) { all.clear(); });
     }
 
     // Of one moment.
+    /// All keys with what they have.
     items_type items() const {
         return this->apply([](const items_type& all) { return all; });
     }
+    /// The keys, in their order.
     std::vector<Key> keys() const {
         return this->apply([](const items_type& all) {
             std::vector<Key> keys;
@@ -93,6 +102,7 @@ public:
             return keys;
         });
     }
+    /// What they have, in the order of the keys.
     std::vector<T> values() const {
         return this->apply([](const items_type& all) {
             std::vector<T> values;

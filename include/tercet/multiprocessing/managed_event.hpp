@@ -37,7 +37,9 @@ public:
 
     /// Lets all go who wait, also when it is cleared at once.
     void set() const { call<&served::event::set>(); }
+    /// From now on those who wait do so until it is set again.
     void clear() const { call<&served::event::clear>(); }
+    /// It is set.
     bool is_set() const { return call<&served::event::is_set>(); }
     /// Waits up to `limit` until it is set. Returns whether it was.
     bool wait(time_limit limit = {}) const { return call<&served::event::wait>(limit.duration()); }

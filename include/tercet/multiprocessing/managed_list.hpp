@@ -40,9 +40,11 @@ class list_proxy : public proxy<std::vector<T>> {
 public:
     using proxy<items>::proxy;
 
+    /// How many items there are.
     std::size_t size() const {
         return this->apply([](const items& all) { return all.size(); });
     }
+    /// There are no items.
     bool empty() const { return size() == 0; }
     /// All items, of one moment.
     items values() const {
@@ -53,15 +55,19 @@ public:
     T get(std::size_t index) const {
         return this->apply([](items& all, std::size_t i) -> T { return all[checked("get", i, all.size())]; }, index);
     }
+    /// As `get`: a copy, through which nothing is changed.
     T operator[](std::size_t index) const { return get(index); }
+    /// Puts `item` in the place of another.
     void set(std::size_t index, const T& item) const {
         this->apply([](items& all, std::size_t i, T next) { all[checked("set", i, all.size())] = std::move(next); },
                     index, item);
     }
 
+    /// Adds `item` at the end.
     void append(const T& item) const {
         this->apply([](items& all, T next) { all.push_back(std::move(next)); }, item);
     }
+    /// Adds all of `more` at the end.
     void extend(const items& more) const {
         this->apply([](items& all, items next) { std::ranges::move(next, std::back_inserter(all)); }, more);
     }
@@ -75,6 +81,7 @@ public:
     T pop() const {
         return this->apply([](items& all) -> T { return take(all, checked("pop", 0, all.size()) + all.size() - 1); });
     }
+    /// Takes the item at `index` away.
     T pop(std::size_t index) const {
         return this->apply([](items& all, std::size_t i) -> T { return take(all, checked("pop", i, all.size())); },
                            index);
@@ -83,12 +90,15 @@ public:
     void remove(const T& item) const {
         this->apply([](items& all, T wanted) { all.erase(place(all, find("remove", all, wanted))); }, item);
     }
+    /// Takes all items away.
     void clear() const {
         this->apply([](items& all) { all.clear(); });
     }
+    /// Turns their order around.
     void reverse() const {
         this->apply([](items& all) { std::ranges::reverse(all); });
     }
+    /// Sorts them by `<`, equal ones as they stand.
     void sort() const {
         this->apply([](items& all) { detail::sort_stably(all); });
     }
@@ -97,10 +107,12 @@ public:
     std::size_t index(const T& item) const {
         return this->apply([](const items& all, T wanted) { return find("index", all, wanted); }, item);
     }
+    /// How many are equal to `item`.
     std::size_t count(const T& item) const {
         return this->apply(
             [](const items& all, T wanted) { return static_cast<std::size_t>(std::ranges::count(all, wanted)); }, item);
     }
+    /// Whether one is equal to `item`.
     bool contains(const T& item) const { return count(item) != 0; }
 
 private:

@@ -49,6 +49,7 @@ public:
     /// Throws `invalid_state_error` when the calling thread does not have it.
     void release() const { call<&served::lock::release>(); }
 
+    /// For `std::scoped_lock` and the like: `acquire`, `release`.
     void lock() const { acquire(); }
     void unlock() const { release(); }
     /// Without waiting; false also when the calling thread has a `lock_proxy` already.

@@ -46,7 +46,9 @@ public:
     }
     /// Returns whether it was there.
     bool erase(const std::string& name) const { return call<&served::attributes::erase>(name); }
+    /// There is a value of that name.
     bool contains(const std::string& name) const { return call<&served::attributes::contains>(name); }
+    /// All names, in alphabetical order.
     std::vector<std::string> names() const { return call<&served::attributes::names>(); }
 };
 

@@ -50,15 +50,20 @@ public:
     void put(const T& item, time_limit limit = {}) const {
         call<&served::queue::put>(encoded_value::of(item), limit.duration());
     }
+    /// Throws `queue_full` at once when there is no room.
     void put_nowait(const T& item) const { put(item, std::chrono::seconds(0)); }
     /// Waits up to `limit` for an item. Throws `queue_empty`; `decode_error` when it does not decode, and is gone.
     T get(time_limit limit = {}) const { return call<&served::queue::get>(limit.duration()).template get<T>(); }
+    /// Throws `queue_empty` at once when there is no item.
     T get_nowait() const { return get(std::chrono::seconds(0)); }
 
     /// A moment later the answers of these may be different.
     std::size_t qsize() const { return call<&served::queue::qsize>(); }
+    /// There are no items.
     bool empty() const { return qsize() == 0; }
+    /// There is no room.
     bool full() const { return qsize() >= maxsize(); }
+    /// How many items have room; the greatest `std::size_t` when there is no bound.
     std::size_t maxsize() const { return call<&served::queue::maxsize>(); }
 
     /// Says that one item was dealt with. Throws `std::invalid_argument` when that was said of all already.

@@ -43,6 +43,7 @@ public:
     /// had in the beginning.
     void release(std::ptrdiff_t count = 1) const { call<&served::semaphore::release>(count); }
 
+    /// For `std::scoped_lock` and the like: `acquire`, also without waiting, `release`.
     void lock() const { acquire(); }
     bool try_lock() const { return acquire(std::chrono::seconds(0)); }
     void unlock() const { release(); }

@@ -42,9 +42,11 @@ class value_proxy : public proxy<served::value<T>> {
 public:
     using proxy<served::value<T>>::proxy;
 
+    /// A copy of the value.
     T get() const {
         return this->apply([](const served::value<T>& whole) { return whole.held; });
     }
+    /// Puts `next` in its place.
     void set(const T& next) const {
         this->apply([](served::value<T>& whole, T given) { whole.held = std::move(given); }, next);
     }
