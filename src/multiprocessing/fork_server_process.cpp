@@ -106,9 +106,12 @@ void fork_server_process::collect_children() {
     while (::read(ends_.get(), &info, sizeof info) > 0) {
     }
     for (;;) {
+        siginfo_t ended{};
+        if (::waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0) return;
+        kill_what_is_left(ended.si_pid, ended);
         int status = 0;
         rusage used{};
-        const pid_t pid = ::wait4(-1, &status, WNOHANG, &used);
+        const pid_t pid = ::wait4(ended.si_pid, &status, WNOHANG, &used);
         if (pid <= 0) return;
         const auto found = children_.find(pid);
         if (found != children_.end()) report_end(found, status, used);  // else a static object has started it

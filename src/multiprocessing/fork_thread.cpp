@@ -147,6 +147,8 @@ private:
             if (found == children_.end()) continue;
             siginfo_t end{};
             rusage used{};
+            if (::waitid(P_PIDFD, static_cast<id_t>(found->second.pidfd.get()), &end, WEXITED | WNOHANG | WNOWAIT) == 0)
+                kill_what_is_left(found->first, end);
             // waitid() of the C library does not say what was used.
             const bool is_ours = ::syscall(SYS_waitid, P_PIDFD, found->second.pidfd.get(), &end, WEXITED, &used) == 0;
             // Closing it would not do, while a copy of this process has it, too.

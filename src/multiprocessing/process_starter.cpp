@@ -12,6 +12,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -133,7 +134,9 @@ void process_starter::start(const std::shared_ptr<client>& pool, const server_re
         return;
     }
     socket.reset();  // soon: while it is here, too, a task can be sent to a worker that is dead
-    children_.insert_or_assign(begun.pid, child{pool, request.worker, std::move(begun.pidfd)});
+    const bool is_worker =
+        request.kind == server_request_kind::start_worker || request.kind == server_request_kind::spawn_worker;
+    children_.insert_or_assign(begun.pid, child{pool, request.worker, std::move(begun.pidfd), is_worker});
     pool->send({.kind = server_event_kind::started, .pid = begun.pid, .worker = request.worker});
 }
 
@@ -173,7 +176,17 @@ void process_starter::kill_children() {
             send_signal_to(each.pidfd, SIGKILL);
         else
             ::kill(pid, SIGKILL);
+        siginfo_t state{};
+        const bool is_reaped = each.pidfd && ::waitid(P_PIDFD, static_cast<id_t>(each.pidfd.get()), &state,
+                                                      WEXITED | WNOHANG | WNOWAIT) != 0;
+        if (each.leads_a_group && !is_reaped) ::kill(-pid, SIGKILL);
     }
+}
+
+void process_starter::kill_what_is_left(pid_t leader, const siginfo_t& ended) noexcept {
+    const auto found = children_.find(leader);
+    if (found == children_.end() || !found->second.leads_a_group || ended.si_code == CLD_EXITED) return;
+    ::kill(-leader, SIGKILL);  // the number is nobody else's before it is reaped
 }
 
 void process_starter::end_lines() noexcept {

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -39,7 +40,8 @@ protected:
     struct child {
         std::shared_ptr<client> owner;
         std::uint64_t worker;
-        unique_fd pidfd;  // none where nobody else can reap it
+        unique_fd pidfd;     // none where nobody else can reap it
+        bool leads_a_group;  // a worker: it, and what its calls have started
     };
     struct started {
         pid_t pid = 0;
@@ -60,6 +62,9 @@ protected:
     /// Serves until nobody is left to serve.
     void serve();
     void kill_children();
+    /// Before `ended`, a child that has ended and was not waited for yet, is reaped: kills what is left of its group,
+    /// if it was killed itself.
+    void kill_what_is_left(pid_t leader, const siginfo_t& ended) noexcept;
     /// In a child: closes what is the starter's, but `parent_`.
     void close_lines() noexcept;
     /// Tells all pools that this is the end, also while a copy of the process has the lines, too.

@@ -319,6 +319,9 @@ void run_worker(unique_fd socket, unique_fd parent) {
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    // What its calls start belongs to its group, so that it can be ended with it; the terminal is another group's then.
+    ::setpgid(0, 0);
+    std::signal(SIGTTOU, SIG_IGN);
     worker_process(std::move(socket), std::move(parent)).run();
 }
 

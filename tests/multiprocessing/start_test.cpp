@@ -106,6 +106,11 @@ TEST_P(start_by, a_killed_parent_leaves_no_process_of_its_own) {
     expect_no_descendant_after_death("processes", GetParam());
 }
 
+TEST_P(start_by, a_killed_parent_leaves_no_program_that_its_workers_have_started) {
+    if (GetParam() == start_method::fork) GTEST_SKIP() << "nobody is left who could end them";
+    expect_no_descendant_after_death("programs", GetParam(), 4);
+}
+
 TEST_P(start_by, a_parent_that_ends_without_a_word_leaves_no_descendant) {
     for (const char* const how : {"_exit", "quick_exit", "abort"})
         for (const char* const what : {"busy", "processes"}) {

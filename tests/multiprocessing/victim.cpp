@@ -67,6 +67,24 @@ int keep_busy(const std::string& signpost_path) {
     return 1;
 }
 
+/// Keeps two workers busy that have started a program each, and waits to be killed.
+int keep_programs_busy(const std::string& signpost_path) {
+    process_pool_executor pool(2);
+    const auto start_and_spin = [](const std::string& path) {
+        const pid_t program = ::fork();
+        if (program == 0) {
+            ::execl("/bin/sleep", "sleep", "1000", nullptr);
+            ::_exit(127);
+        }
+        signpost::write(path, program);
+        spin(path);
+    };
+    auto first = pool.submit(start_and_spin, signpost_path);
+    auto second = pool.submit(start_and_spin, signpost_path);
+    first.wait();
+    return 1;
+}
+
 /// Keeps processes of each kind busy, and waits to be killed.
 int keep_processes_busy(const std::string& signpost_path) {
     process plain(spin, signpost_path);
@@ -281,6 +299,7 @@ int run(int argc, char** argv) {
         set_start_method(get_context(method).get_start_method());
     const std::string_view mode = argc > 1 ? argv[1] : "";
     if (mode == "busy") return keep_busy(argv[2]);
+    if (mode == "programs") return keep_programs_busy(argv[2]);
     if (mode == "processes") return keep_processes_busy(argv[2]);
     if (mode == "preload") {
         set_forkserver_preload(spin, std::string(argv[2]));
