@@ -3,7 +3,11 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <climits>
+#include <cstdint>
 #include <ctime>
 #include <system_error>
 
@@ -33,8 +37,12 @@ int wait_for_fds(int epoll, std::span<epoll_event> events, std::chrono::nanoseco
     timespec left{};
     left.tv_sec = static_cast<time_t>(limit.count() / 1'000'000'000);
     left.tv_nsec = static_cast<long>(limit.count() % 1'000'000'000);
-    return ::epoll_pwait2(epoll, events.data(), static_cast<int>(events.size()), limit.count() < 0 ? nullptr : &left,
-                          nullptr);
+    const int capacity = static_cast<int>(events.size());
+    const int count = ::epoll_pwait2(epoll, events.data(), capacity, limit.count() < 0 ? nullptr : &left, nullptr);
+    if (count >= 0 || errno != ENOSYS) return count;
+    const auto rounded_up = std::chrono::ceil<std::chrono::milliseconds>(limit).count();  // before Linux 5.11
+    return ::epoll_wait(epoll, events.data(), capacity,
+                        limit.count() < 0 ? -1 : static_cast<int>(std::min<std::int64_t>(rounded_up, INT_MAX)));
 }
 
 }  // namespace tercet::multiprocessing

@@ -24,18 +24,21 @@ public:
 
     static constexpr time_limit forever() noexcept { return {}; }
 
-    constexpr bool is_forever() const noexcept { return !limit_; }
+    constexpr bool is_forever() const noexcept { return limit_ == none; }
 
     /// The duration, or nothing when there is no limit.
-    constexpr std::optional<std::chrono::nanoseconds> duration() const noexcept { return limit_; }
+    constexpr std::optional<std::chrono::nanoseconds> duration() const noexcept {
+        return is_forever() ? std::nullopt : std::optional(limit_);
+    }
 
     /// The moment at which the limit passes when the wait begins `from`; `time_point::max()` when there is none.
     clock::time_point deadline(clock::time_point from = clock::now()) const noexcept;
 
 private:
-    static std::optional<std::chrono::nanoseconds> checked(long double seconds);
+    static constexpr std::chrono::nanoseconds none = std::chrono::nanoseconds::max();
+    static std::chrono::nanoseconds checked(long double seconds);
 
-    std::optional<std::chrono::nanoseconds> limit_;
+    std::chrono::nanoseconds limit_ = none;
 };
 
 }  // namespace tercet
