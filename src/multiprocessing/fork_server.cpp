@@ -4,7 +4,8 @@
 //
 // It is started with posix_spawn, which does not copy this process and is safe beside other threads. It inherits two
 // descriptors, in fixed places, and standard output and error; everything else is closed before its first instruction.
-// SIGINT is blocked at the start and ignored as soon as it serves.
+// SIGINT is blocked at the start and ignored as soon as it serves. It has a process group of its own: when that of the
+// program is killed, somebody is left who ends the workers and what they have started.
 //
 // After a fork of this process the copy must not talk to the server: the child's side of pthread_atfork puts a fresh
 // object in place, and the old one, whose mutex may be held by a thread that the copy does not have, is left alone.
@@ -89,7 +90,8 @@ public:
         sigset_t defaults;
         ::sigfillset(&defaults);
         ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
-        ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        ::posix_spawnattr_setflags(&attributes_,
+                                   POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     }
     spawn_attributes(const spawn_attributes&) = delete;
     spawn_attributes& operator=(const spawn_attributes&) = delete;

@@ -43,6 +43,8 @@ private:
     void collect_children() override;
     usage own_usage() const override;
     [[noreturn]] void become(const server_request& request, unique_fd socket);
+
+    pid_t program_group_ = 0;  // processes belong to it, for the signals of a terminal
 };
 
 fork_server_process::fork_server_process(std::uint64_t token)
@@ -76,9 +78,10 @@ void fork_server_process::run() {
 
 process_starter::started fork_server_process::start_child(const server_request& request, unique_fd& socket) {
     pid_t pid = 0;
+    program_group_ = ::getpgid(::getppid());
     if (request.kind == server_request_kind::spawn_worker || request.kind == server_request_kind::spawn_process) {
         const auto role = request.kind == server_request_kind::spawn_worker ? start_role::worker : start_role::process;
-        pid = start_spawned_child(role, request.start_method, socket.get(), parent_.get());
+        pid = start_spawned_child(role, request.start_method, socket.get(), parent_.get(), program_group_);
     } else {
         pid = ::fork();
         if (pid == 0) become(request, std::move(socket));
@@ -95,6 +98,7 @@ void fork_server_process::become(const server_request& request, unique_fd socket
     inherit_default_start_method(request.start_method);
     if (request.kind == server_request_kind::start_process) {
         parent_.reset();
+        ::setpgid(0, program_group_);
         run_process(std::move(socket));
     }
     ::prctl(PR_SET_NAME, "tercet-worker");

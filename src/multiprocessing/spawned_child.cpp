@@ -31,7 +31,7 @@ bool put(int fd, int place) { return fd == place ? ::fcntl(fd, F_SETFD, 0) == 0 
 
 }  // namespace
 
-pid_t start_spawned_child(start_role role, std::uint32_t default_method, int socket, int parent) {
+pid_t start_spawned_child(start_role role, std::uint32_t default_method, int socket, int parent, pid_t program_group) {
     start_environment environment(start_value_of_child(role, default_method));
     std::string mark = role == start_role::worker ? "--tercet-worker" : "--tercet-process";
     const std::array<char*, 3> arguments{program_invocation_name, mark.data(), nullptr};
@@ -41,6 +41,7 @@ pid_t start_spawned_child(start_role role, std::uint32_t default_method, int soc
 
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != server) end_process(1);
+    if (role == start_role::process) ::setpgid(0, program_group);
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

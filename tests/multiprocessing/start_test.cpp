@@ -111,6 +111,18 @@ TEST_P(start_by, a_killed_parent_leaves_no_program_that_its_workers_have_started
     expect_no_descendant_after_death("programs", GetParam(), 4);
 }
 
+TEST_P(start_by, a_group_that_is_killed_leaves_no_program_that_its_workers_have_started) {
+    if (GetParam() == start_method::fork) GTEST_SKIP() << "nobody is left who could end them";
+    const busy_victim victim("programs", GetParam(), 4);
+    ::kill(-victim.pid(), SIGKILL);
+    victim.wait();
+    victim.expect_no_descendant();
+}
+
+TEST_P(start_by, processes_are_in_the_group_of_their_program) {
+    EXPECT_EQ(output_of("groups", GetParam()), "process: same, worker: other\n");
+}
+
 TEST_P(start_by, a_parent_that_ends_without_a_word_leaves_no_descendant) {
     for (const char* const how : {"_exit", "quick_exit", "abort"})
         for (const char* const what : {"busy", "processes"}) {

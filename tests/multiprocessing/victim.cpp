@@ -85,6 +85,20 @@ int keep_programs_busy(const std::string& signpost_path) {
     return 1;
 }
 
+/// Says whether processes and workers are in the group of this one.
+int say_groups() {
+    auto [here, there] = pipe();
+    process child([](connection line) { line.send(static_cast<int>(::getpgrp())); }, std::move(there));
+    child.start();
+    const int of_process = here.recv<int>();
+    child.join();
+    process_pool_executor pool(1);
+    const int of_worker = pool.submit(::getpgrp).result();
+    std::printf("process: %s, worker: %s\n", of_process == ::getpgrp() ? "same" : "other",
+                of_worker == ::getpgrp() ? "same" : "other");
+    return 0;
+}
+
 /// Keeps processes of each kind busy, and waits to be killed.
 int keep_processes_busy(const std::string& signpost_path) {
     process plain(spin, signpost_path);
@@ -299,6 +313,7 @@ int run(int argc, char** argv) {
         set_start_method(get_context(method).get_start_method());
     const std::string_view mode = argc > 1 ? argv[1] : "";
     if (mode == "busy") return keep_busy(argv[2]);
+    if (mode == "groups") return say_groups();
     if (mode == "programs") return keep_programs_busy(argv[2]);
     if (mode == "processes") return keep_processes_busy(argv[2]);
     if (mode == "preload") {
