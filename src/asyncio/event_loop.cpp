@@ -172,7 +172,7 @@ void event_loop::close() noexcept {
     if (is_closed_) return;
     try {
         poller_->attach();
-    } catch (...) {  // what waits for a descriptor only, and cannot be cancelled, waits for ever; all else ends
+    } catch (...) {  // what waits for a descriptor and cannot be cancelled waits for ever; all else ends
         report_unread_error(std::current_exception(), "an event loop that ends on another thread");
     }
     {

@@ -12,6 +12,8 @@
 #include <tercet/asyncio/queue_gate.hpp>
 #include <tercet/futures/queue_errors.hpp>
 
+#include <algorithm>
+
 namespace tercet::asyncio {
 
 bool queue_gate::join_awaiter::begin() noexcept {
@@ -28,7 +30,11 @@ void queue_gate::shut_down() noexcept {
 
 void queue_gate::task_done(const char* queue, std::size_t count) {
     if (count > unfinished_) queue_errors::throw_too_many_done(queue);
-    unfinished_ -= count;
+    drop(count);
+}
+
+void queue_gate::drop(std::size_t count) noexcept {
+    unfinished_ -= std::min(count, unfinished_);
     if (unfinished_ == 0) joiners_.wake_all();
 }
 

@@ -55,7 +55,7 @@ ssize_t sim_network::send_to(int descriptor, std::string_view data, const socket
     if (target.size() == 0) return fail(EDESTADDRREQ);
     if (target.is_unix()) return fail(EAFNOSUPPORT);
     if (data.size() > largest) return fail(EMSGSIZE);
-    if (!name_socket(sender, target)) return fail(EAGAIN);
+    if (!name_socket(sender, target)) return fail(EADDRNOTAVAIL);
     const std::string written = sender.local.host();
     socket_address from = sender.local;
     if (is_own(written) && !is_private(sender.local)) {  // bound to every address

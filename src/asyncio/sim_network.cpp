@@ -153,7 +153,8 @@ void sim_network::transmit(message content, std::size_t from, std::size_t to) {
     time_point when = clock_.now();
     if (link.how.bandwidth > 0) {
         time_point& busy_until = link.busy_until[from < to];
-        const double seconds = static_cast<double>(content.data.size()) / static_cast<double>(link.how.bandwidth);
+        const std::size_t size = content.mail ? content.mail->data.size() : content.data.size();
+        const double seconds = static_cast<double>(size) / static_cast<double>(link.how.bandwidth);
         busy_until = std::max(busy_until, when) +
                      std::chrono::ceil<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
         when = busy_until;
@@ -347,10 +348,10 @@ bool sim_network::deliver() {
             arrive_mail(arrived.content, arrived.from_host, arrived.to_host);
         } else {
             link_state& link = link_between(arrived.from_host, arrived.to_host);
-            if (link.is_cut)
-                link.held.emplace_back(std::move(arrived.content), std::pair(arrived.from_host, arrived.to_host));
-            else
+            if (!link.is_cut)
                 arrive(arrived.content);
+            else if (arrived.content.what != kind::bounce)
+                link.held.emplace_back(std::move(arrived.content), std::pair(arrived.from_host, arrived.to_host));
         }
         next = arrivals_.begin();
     }

@@ -182,6 +182,7 @@ void tls_session::clear_output() noexcept { static_cast<void>(BIO_reset(output_)
 
 bool tls_session::choose_settings() noexcept {
     SSL* const session = session_.get();
+    if (std::exchange(has_chosen_, true)) return true;  // a client that has to begin again is heard of twice
     try {
         const char* const name = SSL_get_servername(session, TLSEXT_NAMETYPE_host_name);
         const std::shared_ptr<const tls_settings> chosen = settings_->chosen_for(name ? name : "");

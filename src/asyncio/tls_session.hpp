@@ -80,6 +80,7 @@ private:
     bio_st* output_ = nullptr;
     failure failure_;
     std::exception_ptr choice_error_;
+    bool has_chosen_ = false;
     bool is_established_ = false;
     bool is_certificate_refused_ = false;
 };

@@ -46,14 +46,18 @@
 #include <atomic>
 #include <bitset>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstring>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace tercet::asyncio {
 
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr unsigned entries = 256;
 constexpr unsigned completions = 4096;
@@ -115,6 +119,14 @@ int set_up_with_most_flags(const std::function<int(unsigned flags)>& set_up) {
 }
 
 namespace {
+
+/// Of no other thread, as an id of pthreads is, which goes on to a thread that is made when another has ended.
+std::uint64_t number_of_this_thread() noexcept {
+    static std::atomic<std::uint64_t> last{0};
+    constinit thread_local std::uint64_t mine = 0;
+    if (mine == 0) mine = last.fetch_add(1, std::memory_order_relaxed) + 1;
+    return mine;
+}
 
 /// Makes a ring that can do what is needed here. Zero, or the number of the error.
 int open_ring(io_uring& ring) noexcept {
@@ -206,7 +218,7 @@ void uring_poller::start(const io_uring& ring) noexcept {
     ring_ = ring;
     has_ring_ = true;
     is_enabled_ = (ring_.flags & IORING_SETUP_R_DISABLED) == 0;
-    owner_ = {};
+    owner_ = 0;
     add_buffers();
 }
 
@@ -236,7 +248,7 @@ uring_poller::~uring_poller() {
         each->reading.is_wanted = each->writing.is_wanted = each->receiving.is_wanted = false;
         mark(*each);
     }
-    if (is_enabled_ && owner_ == std::this_thread::get_id()) {  // files that were closed go now, not some time later
+    if (is_enabled_ && owner_ == number_of_this_thread()) {  // files that were closed go now, not some time later
         queue_requests(UINT_MAX);
         ::io_uring_submit_and_get_events(&ring_);
     }
@@ -247,9 +259,9 @@ uring_poller::~uring_poller() {
 }
 
 void uring_poller::attach() {
-    if (owner_ == std::this_thread::get_id()) return;
+    if (owner_ == number_of_this_thread()) return;
     const bool is_bound = (ring_.flags & IORING_SETUP_SINGLE_ISSUER) != 0;
-    if (is_enabled_ && is_bound && owner_ != std::thread::id()) {
+    if (is_enabled_ && is_bound && owner_ != 0) {
         io_uring own{};
         if (const int error = open_ring(own); error != 0)
             throw std::system_error(error, std::system_category(),
@@ -267,7 +279,7 @@ void uring_poller::attach() {
     // Not io_uring_enable_rings(): Debian 12's shared library lacks it.
     if (!is_enabled_) ::syscall(SYS_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
     is_enabled_ = true;
-    owner_ = std::this_thread::get_id();
+    owner_ = number_of_this_thread();
 }
 
 // Sources
@@ -309,7 +321,7 @@ void uring_poller::remove(io_source& source) noexcept {
     for (; removed->taken < removed->received.size(); ++removed->taken)
         give_back(removed->received[removed->taken].buffer);
     mark(*removed);
-    if (removed->is_listener && !removed->is_free() && owner_ == std::this_thread::get_id()) {
+    if (removed->is_listener && !removed->is_free() && owner_ == number_of_this_thread()) {
         queue_requests(UINT_MAX);
         ::io_uring_submit_and_get_events(&ring_);
     }
@@ -381,6 +393,10 @@ void uring_poller::queue_requests(unsigned most) noexcept {
 }
 
 void uring_poller::wait(std::optional<std::chrono::nanoseconds> limit) noexcept {
+    if (owner_ != number_of_this_thread()) [[unlikely]] {  // `attach` has failed, and the loop ends
+        constexpr std::chrono::nanoseconds look_every = 1ms;
+        return std::this_thread::sleep_for(std::min(limit.value_or(look_every), look_every));
+    }
     if (::io_uring_cq_ready(&ring_) > 0) return reap(1);
     queue_requests(handed_over_at_once);
     if (changed_) limit = std::chrono::nanoseconds(0);  // the rest in the next turn

@@ -9,7 +9,6 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <thread>
 #include <vector>
 
 namespace tercet::asyncio {
@@ -76,7 +75,7 @@ private:
     io_uring ring_{};
     bool has_ring_ = false;
     bool is_enabled_ = false;
-    std::thread::id owner_;
+    std::uint64_t owner_ = 0;  // the number of the thread whose ring it is; 0: nobody's yet
     bool has_multishot_ = true;
     io_uring_buf_ring* buffer_ring_ = nullptr;
     char* buffers_ = nullptr;

@@ -28,8 +28,10 @@ std::string type_of_current_exception() {
                                                            &std::free);
     std::string readable = status == 0 ? name.get() : type->name();
     constexpr std::string_view nested = "std::_Nested_exception<";  // what std::throw_with_nested(E()) throws
-    if (readable.starts_with(nested) && readable.ends_with('>'))
+    if (readable.starts_with(nested) && readable.ends_with('>')) {
         readable = readable.substr(nested.size(), readable.size() - nested.size() - 1);
+        readable.erase(readable.find_last_not_of(' ') + 1);  // "outer<inner<int> >"
+    }
     return readable;
 }
 

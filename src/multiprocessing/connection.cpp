@@ -29,8 +29,11 @@ bool carries_descriptors(int socket) noexcept {
 
 connection::connection() noexcept = default;
 
-connection::connection(unique_fd socket, bool readable, bool writable) noexcept
-    : socket_(std::move(socket)), is_readable_(readable), is_writable_(writable) {}
+connection::connection(unique_fd socket, bool readable, bool writable)
+    : socket_(std::move(socket)),
+      is_readable_(readable),
+      is_writable_(writable),
+      reader_(readable ? std::make_unique<message_reader>() : nullptr) {}
 
 connection::connection(connection&& other) noexcept
     : socket_(std::move(other.socket_)),
@@ -83,7 +86,6 @@ void connection::send_message(std::uint64_t type, std::span<const std::byte> byt
 connection::received connection::receive_message(time_limit limit, std::size_t max_size) {
     require(is_readable_, "recv");
     const auto deadline = limit.deadline();
-    if (!reader_) reader_ = std::make_unique<message_reader>();
     for (;;) {
         switch (reader_->read(socket_.get(), max_size)) {
             case message_status::done:

@@ -146,8 +146,9 @@ public:
         const std::lock_guard guard(server.mutex_);
         unique_fd socket(::accept4(server.listener_.fileno(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (!socket) return;
-        server.sockets_.insert(socket.get());
-        line_ = connection(std::move(socket));
+        connection accepted(std::move(socket));
+        server.sockets_.insert(accepted.fileno());
+        line_ = std::move(accepted);
     }
     line_of_client(const line_of_client&) = delete;
     line_of_client& operator=(const line_of_client&) = delete;

@@ -122,10 +122,14 @@ message_status message_reader::read_head(int socket) {
         const ssize_t count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (count == 0) return message_status::closed;
         if (count > 0) {
-            passed_descriptors::keep(message, descriptors_);
+            received_ += static_cast<std::size_t>(count);
+            try {
+                passed_descriptors::keep(message, descriptors_);
+            } catch (const std::bad_alloc&) {
+                is_skipping_ = true;
+            }
             if (descriptors_.size() > max_descriptors)
                 return malformed("more file descriptors than may come with a message");
-            received_ += static_cast<std::size_t>(count);
         } else if (errno != EINTR) {
             return status_of_error();
         }

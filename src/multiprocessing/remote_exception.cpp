@@ -325,7 +325,14 @@ std::exception_ptr decode_exception(decoder& in) {
     if (!error) error = std::make_exception_ptr(remote_error(std::move(name), what));
     if (!decode<bool>(in)) return error;
     const std::exception_ptr nested = decode_exception(in);
-    return nest ? nest(error, nested) : error;
+    if (!nest) return error;
+    try {
+        return nest(error, nested);
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (...) {  // a copy could not be made: without what was nested
+        return error;
+    }
 }
 
 }  // namespace tercet::multiprocessing

@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -25,6 +26,7 @@
 #include <vector>
 
 #include "asyncio/stream_pair.hpp"
+#include "asyncio/unread_errors.hpp"
 #include "asyncio/uring_poller.hpp"
 #include "multiprocessing/process_probe.hpp"
 
@@ -166,11 +168,63 @@ TEST(backends, io_uring_that_does_not_say_what_it_can_do_gives_way_to_epoll) {
 }
 
 TEST(backends, io_uring_that_takes_no_buffers_receives_without_them) {
+    if (run(ask_backend(), {.backend = loop_backend::io_uring}) != loop_backend::io_uring)
+        GTEST_SKIP() << "io_uring is refused here";
     for (const unsigned error : std::array<unsigned, 2>{EINVAL, ENOMEM})
         EXPECT_TRUE(holds_in_child([error] {
             return refuse_registration(IORING_REGISTER_PBUF_RING, error) &&
+                   run(ask_backend(), {.backend = loop_backend::io_uring}) == loop_backend::io_uring &&
                    run(bytes_come_through(), {.backend = loop_backend::io_uring});
         }));
+}
+
+TEST(backends, a_loop_runs_on_one_thread_after_the_other_that_has_ended) {
+    for (const loop_backend backend : {loop_backend::epoll, loop_backend::io_uring}) {
+        runner several({.backend = backend});
+        for (int i = 0; i < 3; ++i) {
+            bool is_whole = false;
+            std::thread here([&] { is_whole = several.run(timeout(10s, bytes_come_through())); });
+            here.join();  // the next one may get its id
+            EXPECT_TRUE(is_whole) << i;
+        }
+    }
+}
+
+TEST(backends, a_loop_ends_on_a_thread_to_which_io_uring_is_refused) {
+    constexpr int many = 400;  // more than a ring takes at once
+    const unread_errors unread;
+    auto several = std::make_unique<runner>(loop_options{.backend = loop_backend::io_uring});
+    if (several->run(ask_backend()) != loop_backend::io_uring) GTEST_SKIP() << "io_uring is refused here";
+    int ended = 0;
+    auto pause = []() -> coro<> { co_await sleep(10ms); };
+    auto wait = [&](int descriptor) -> coro<> {
+        const int own = ::dup(descriptor);  // for each descriptor one may wait
+        bool was_cancelled = false;
+        try {
+            co_await readable(own);
+        } catch (const tercet::cancelled_error&) {
+            was_cancelled = true;
+        }
+        if (!was_cancelled) co_return;
+        co_await shield(1s, pause());
+        ::close(own);
+        ++ended;
+    };
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    auto main = [&]() -> coro<> {
+        for (int i = 0; i < many; ++i) create_task(wait(ends[0]));
+        co_await sleep(1ms);
+    };
+    several->run(main());
+    std::thread other([&] {
+        if (refuse_setup(EPERM)) several.reset();
+    });
+    other.join();
+    EXPECT_EQ(several, nullptr);
+    EXPECT_EQ(ended, many);
+    EXPECT_THAT(unread.texts(), testing::ElementsAre(testing::HasSubstr("io_uring is refused to this thread")));
+    for (const int each : ends) ::close(each);
 }
 
 TEST(backends, a_loop_goes_on_where_it_was_when_io_uring_is_refused_to_another_thread) {

@@ -117,6 +117,49 @@ TEST(sim_datagrams, are_lost_while_the_network_is_cut) {
     sim::run(main());
 }
 
+TEST(sim_datagrams, take_the_time_that_the_bandwidth_of_the_link_gives_them) {
+    auto main = []() -> coro<> {
+        const sim::network network;
+        network.add_host("server.test");
+        network.set_link("localhost", "server.test", {.bandwidth = 1000});
+        const datagram_socket server = co_await bind_datagram("server.test", 53);
+        const datagram_socket client = co_await connect_datagram("server.test", 53);
+        const auto begun = now();
+        const std::string data(500, 'x');
+        for (int i = 0; i < 4; ++i) co_await client.send(data);
+        for (int i = 1; i <= 4; ++i) {
+            co_await server.receive_from();
+            EXPECT_EQ(now() - begun, i * 500ms);
+        }
+    };
+    sim::run(main());
+}
+
+TEST(sim_datagrams, the_news_that_nobody_receives_is_lost_while_the_network_is_cut) {
+    auto main = []() -> coro<> {
+        const sim::network network;
+        network.add_host("server.test");
+        network.set_link("localhost", "server.test", {.delay = 1s});
+        const datagram_socket client = co_await connect_datagram("server.test", 53);
+        co_await client.send("anybody?");
+        co_await sleep(1500ms);  // the news is on its way back
+        network.partition("localhost", "server.test");
+        co_await sleep(100s);
+        network.heal("localhost", "server.test");
+        co_await sleep(10s);
+        co_await client.send("once more");
+        co_await sleep(10s);
+        bool was_told = false;
+        try {
+            co_await client.send("and again");
+        } catch (const std::system_error&) {
+            was_told = true;
+        }
+        EXPECT_TRUE(was_told);
+    };
+    sim::run(main());
+}
+
 TEST(sim_datagrams, a_receiver_without_room_drops_them) {
     auto main = []() -> coro<> {
         const datagram_socket server = co_await bind_datagram("127.0.0.1", 0, {.receive_buffer = 5'000});

@@ -338,6 +338,25 @@ TEST(thread_queue, a_thread_that_waits_for_room_is_let_in_when_a_task_takes_an_i
     feeder.join();
 }
 
+TEST(thread_queue, an_immediate_shutdown_ends_join_though_items_were_called_done_too_early) {
+    thread_queue<int> of_threads(3);
+    of_threads.put(1);
+    of_threads.put(2);
+    of_threads.task_done();
+    of_threads.shutdown(true);
+    EXPECT_TRUE(of_threads.join(0s));
+    auto main = []() -> coro<> {
+        queue<int> of_tasks(3);
+        co_await of_tasks.put(1);
+        co_await of_tasks.put(2);
+        of_tasks.task_done();
+        of_tasks.shutdown(true);
+        auto join = [&]() -> coro<> { co_await of_tasks.join(); };
+        co_await timeout(1s, join());
+    };
+    run(main());
+}
+
 TEST(thread_queue, join_waits_in_threads_and_tasks_until_every_item_is_done) {
     thread_queue<int> items(10);
     EXPECT_TRUE(items.join(0s)) << "nothing was put";

@@ -20,6 +20,7 @@
 #include "asyncio/certificates.hpp"
 #include "asyncio/runs_on.hpp"
 #include "asyncio/stream_pair.hpp"
+#include "asyncio/tls_settings.hpp"
 #include "asyncio/tls_sides.hpp"
 #include "asyncio/unread_errors.hpp"
 
@@ -145,6 +146,34 @@ TEST(tls_choice, one_port_has_a_certificate_for_each_name) {
         }
         EXPECT_THAT(asked, ElementsAre("first.test", "second.test", "localhost", ""));
         EXPECT_THAT(agreed, ElementsAre("", "http/1.1", "h2", "h2")) << "the first context speaks no protocol by name";
+    };
+    run(main());
+}
+
+TEST(tls_choice, is_made_once_also_for_a_client_that_has_to_begin_again) {
+    both_sides tls;
+    const auto own = tls.made.issue("DNS:localhost");
+    const auto of_other = tls.made.issue("DNS:other.test");
+    const auto other = server_context(of_other);
+    int choices = 0;
+    const auto choose = [&](std::string_view name) -> std::optional<tls_context> {
+        ++choices;
+        if (name == "other.test") return other;
+        return std::nullopt;
+    };
+    const auto first =
+        tls_context::server({.certificate_file = own.certificate, .key_file = own.key, .choose = choose});
+    // The client offers a key of a group that the server does not take: it is asked for another one.
+    for (const tls_context* const each : {&first, &other}) SSL_CTX_set1_groups_list(each->settings()->get(), "P-256");
+    SSL_CTX_set1_groups_list(tls.client.settings()->get(), "X25519:P-256");
+    auto main = [&]() -> coro<> {
+        server listening = co_await start_server(&say_nothing, "127.0.0.1", 0, {.tls = &first});
+        const std::array<std::string, 2> names{"other.test", "localhost"};
+        for (const std::string& name : names) {
+            const connected seen = co_await connect_as(listening.port(), tls.client, name);
+            EXPECT_EQ(seen.error, "") << name;
+        }
+        EXPECT_EQ(choices, 2);
     };
     run(main());
 }

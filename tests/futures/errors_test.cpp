@@ -40,6 +40,11 @@ void remember(const std::exception_ptr& error, std::string_view origin) noexcept
     reported += std::string(origin) + ": " + tercet::describe(error) + "\n";
 }
 
+template <class>
+struct failure_of : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 TEST(errors, describe_says_because_of_what) {
     std::exception_ptr error;
     try {
@@ -52,6 +57,11 @@ TEST(errors, describe_says_because_of_what) {
         error = std::current_exception();
     }
     EXPECT_EQ(tercet::describe(error), "std::runtime_error: load; because of std::out_of_range: row 7");
+    try {
+        std::throw_with_nested(failure_of<int>("read"));
+    } catch (...) {
+        EXPECT_THAT(tercet::describe(std::current_exception()), testing::EndsWith("failure_of<int>: read"));
+    }
     for (int i = 0; i < 100; ++i) {
         try {
             try {

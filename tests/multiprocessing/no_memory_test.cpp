@@ -4,6 +4,7 @@
 #include <tercet/multiprocessing.hpp>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <memory>
@@ -25,6 +26,18 @@ std::vector<double> doubled(std::vector<double> numbers) {
     for (double& each : numbers) each *= 2;
     return numbers;
 }
+/// Sends the standard error along.
+struct with_descriptor {
+    unique_fd received{};
+
+    template <class Archive>
+    void serialize(Archive& archive) {
+        if constexpr (Archive::is_saving)
+            archive.write_descriptor(STDERR_FILENO);
+        else
+            received = archive.read_descriptor();
+    }
+};
 void refuse() { throw std::out_of_range("refused"); }
 void answer(connection line) {
     const int asked = line.recv<int>(10s);
@@ -95,6 +108,19 @@ TEST(no_memory, processes_and_pipes) {
         require(got == 42, "a wrong answer");
         child.join(10s);
         require(child.exitcode() == 0, "the child failed");
+    });
+}
+
+TEST(no_memory, a_message_that_could_not_be_received_and_the_next_one) {
+    failing_memory::at_each_allocation([&] {
+        auto [left, right] = multiprocessing::pipe();
+        left.send(with_descriptor{});
+        left.send(7);
+        try {
+            right.recv<with_descriptor>(10s);
+        } catch (const std::bad_alloc&) {  // gone
+        }
+        require(right.recv<int>(10s) == 7, "not the next message");
     });
 }
 

@@ -166,7 +166,7 @@ public:
         gate_.shut_down();
         if (!immediate) return;
         const Store dropped = std::move(store_);
-        gate_.task_done(Store::name, dropped.size());
+        gate_.drop(dropped.size());
     }
     bool is_shutdown() const noexcept { return gate_.is_shut_down(); }
 

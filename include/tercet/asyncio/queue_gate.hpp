@@ -67,6 +67,8 @@ public:
     void has_put() noexcept { ++unfinished_; }
     /// Throws `std::invalid_argument` when there are fewer than `count` that are not done.
     void task_done(const char* queue, std::size_t count);
+    /// So many items are gone, of which some may have been called done too early.
+    void drop(std::size_t count) noexcept;
     [[nodiscard]] join_awaiter join() noexcept { return join_awaiter(*this); }
 
 private:

@@ -211,7 +211,7 @@ public:
         gate_.shut_down(woken);
         if (!immediate) return;
         dropped.emplace(std::move(store_));
-        gate_.task_done(dropped->size(), woken);
+        gate_.drop(dropped->size(), woken);
     }
     bool is_shutdown() const {
         const gate::guard_type guard(gate_.mutex());

@@ -5,6 +5,7 @@
 #include <tercet/futures/parker.hpp>
 #include <tercet/futures/time_limit.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -131,6 +132,8 @@ public:
     void has_put() noexcept { ++unfinished_; }
     /// False, and nothing changed, when there are fewer than `count` that are not done.
     bool task_done(std::size_t count, awakened& woken) noexcept;
+    /// So many items are gone, of which some may have been called done too early.
+    void drop(std::size_t count, awakened& woken) noexcept { task_done(std::min(count, unfinished_), woken); }
     /// Whether all was done within `limit`.
     bool join(time_limit limit) noexcept;
 

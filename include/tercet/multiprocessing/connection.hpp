@@ -31,7 +31,7 @@ public:
     /// A closed one, to be filled in.
     connection() noexcept;
     /// Takes over a connected stream socket.
-    explicit connection(unique_fd socket, bool readable = true, bool writable = true) noexcept;
+    explicit connection(unique_fd socket, bool readable = true, bool writable = true);
     connection(connection&& other) noexcept;
     connection& operator=(connection&& other) noexcept;
     /// Closes it.
