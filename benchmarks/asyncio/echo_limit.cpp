@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -75,11 +76,11 @@ private:
 
     int listener_ = listen_on_loopback(SOCK_NONBLOCK);
     int poll_ = ::epoll_create1(EPOLL_CLOEXEC);
-    std::vector<char> buffer_ = std::vector<char>(std::size_t{256} << 10);
+    alignas(64) std::array<char, std::size_t{256} << 10> buffer_;  // see receive_buffer.cpp: malloc's is slow
     std::unordered_map<int, std::string> unsent_;
 };
 
-void serve_raw() { raw_server().serve(); }
+void serve_raw() { std::make_unique<raw_server>()->serve(); }
 
 const contender entered(limit, echo_rows<serve_raw>());
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -17,7 +18,7 @@ using namespace tercet::asyncio;
 
 /// With one buffer for all, as a server of many connections has it.
 coro<> echo(stream_reader reader, stream_writer writer) {
-    static std::vector<char> buffer(std::size_t{256} << 10);
+    alignas(64) static std::array<char, std::size_t{256} << 10> buffer;  // see receive_buffer.cpp: malloc's is slow
     try {
         for (;;) {
             co_await reader.readable();

@@ -5,7 +5,9 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <deque>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -46,6 +48,17 @@ extern "C" ssize_t send(int descriptor, const void* data, std::size_t size, int 
 extern "C" ssize_t recv(int descriptor, void* room, std::size_t size, int flags) {
     ++receives_made;
     return ::recvfrom(descriptor, room, size, flags, nullptr, nullptr);
+}
+
+TEST(receive_buffer, begins_at_a_cache_line) {
+    receive_buffer buffer;
+    for (int i = 0; i < 8; ++i) {  // and becomes larger
+        const std::span<char> room = buffer.prepare();
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(room.data()) % 64, 0U);
+        buffer.commit(room.size());
+        buffer.consume(room.size());
+    }
+    EXPECT_GT(buffer.capacity(), 128U << 10U);
 }
 
 TEST(streams, a_message_costs_at_most_one_call_to_receive_and_one_to_send) {

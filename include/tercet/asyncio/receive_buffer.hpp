@@ -14,7 +14,7 @@ public:
     bool empty() const noexcept { return begin_ == end_; }
     /// How much memory it holds.
     std::size_t capacity() const noexcept { return capacity_; }
-    std::string_view view() const noexcept { return {storage_.get() + begin_, size()}; }
+    std::string_view view() const noexcept { return {first_ + begin_, size()}; }
 
     /// Room behind the bytes, a few KiB at least; more after rooms that were filled, less after some that were not.
     /// Throws `std::bad_alloc`, which changes nothing.
@@ -28,6 +28,7 @@ public:
 
 private:
     std::unique_ptr<char[]> storage_;
+    char* first_ = nullptr;  // in it, at the begin of a cache line
     std::size_t capacity_ = 0;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
