@@ -33,7 +33,6 @@ void blocking_threads::submit(job& work) {
     std::list<worker> ended;
     {
         const std::scoped_lock guard(mutex_);
-        ended.swap(ended_);
         if (idle_ <= jobs_.size() && workers_.size() < max_threads_) {
             try {
                 add_worker();
@@ -42,6 +41,7 @@ void blocking_threads::submit(job& work) {
             }
         }
         jobs_.splice(jobs_.end(), waiting);
+        ended.swap(ended_);
     }
     has_work_.notify_one();
     for (worker& each : ended) each.thread.join();

@@ -542,6 +542,10 @@ ssize_t uring_poller::receive(io_source& source, std::span<char> into) noexcept 
         errno = std::exchange(on->error, 0);
         return -1;
     }
+    if (on->has_lost) {
+        errno = ENOMEM;
+        return -1;
+    }
     if (on->has_end) return 0;
     if (on->receiving.is_under_way) {
         errno = EAGAIN;

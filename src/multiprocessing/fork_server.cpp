@@ -4,8 +4,9 @@
 //
 // It is started with posix_spawn, which does not copy this process and is safe beside other threads. It inherits two
 // descriptors, in fixed places, and standard output and error; everything else is closed before its first instruction.
-// SIGINT is blocked at the start and ignored as soon as it serves. It has a process group of its own: when that of the
-// program is killed, somebody is left who ends the workers and what they have started.
+// It has a process group of its own: when that of the program is killed, somebody is left who ends the workers and what
+// they have started. The terminal belongs to the program's group: its SIGINT, and the signals that would stop those who
+// use it from another group, are blocked at the start and ignored as soon as it serves.
 //
 // After a fork of this process the copy must not talk to the server: the child's side of pthread_atfork puts a fresh
 // object in place, and the old one, whose mutex may be held by a thread that the copy does not have, is left alone.
@@ -85,7 +86,7 @@ public:
             throw std::system_error(error, std::system_category(), "posix_spawnattr_init");
         sigset_t blocked;
         ::sigemptyset(&blocked);
-        ::sigaddset(&blocked, SIGINT);
+        for (const int each : {SIGINT, SIGTTIN, SIGTTOU}) ::sigaddset(&blocked, each);
         ::posix_spawnattr_setsigmask(&attributes_, &blocked);
         sigset_t defaults;
         ::sigfillset(&defaults);

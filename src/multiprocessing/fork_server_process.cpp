@@ -52,7 +52,7 @@ fork_server_process::fork_server_process(std::uint64_t token)
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
     for (const int fd : {inherited_control_fd, inherited_parent_fd}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-    std::signal(SIGINT, SIG_IGN);
+    for (const int each : {SIGINT, SIGTTIN, SIGTTOU}) std::signal(each, SIG_IGN);
     std::signal(SIGCHLD, SIG_DFL);
     sigset_t mask;
     ::sigemptyset(&mask);
@@ -68,7 +68,10 @@ fork_server_process::fork_server_process(std::uint64_t token)
 }
 
 void fork_server_process::run() {
-    serve();
+    try {
+        serve();
+    } catch (...) {  // NOLINT(bugprone-empty-catch): no memory; the pools find out by their sockets
+    }
     kill_children();
     for (const auto& [pid, each] : children_)  // and for no others, which a static object may have started
         while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {

@@ -44,6 +44,7 @@
 #include <thread>
 
 #include "bell.hpp"
+#include "futures/text_of.hpp"
 #include "oom_kills.hpp"
 #include "pool_manager_epoll.hpp"
 
@@ -92,13 +93,7 @@ void pool_manager::run() noexcept {
         }
     } catch (const std::exception& e) {
         if (!lock.owns_lock()) lock.lock();
-        std::string reason;
-        try {
-            reason = fmt::format("the pool's own thread failed: {}", e.what());
-        } catch (const std::bad_alloc&) {
-            reason = "out of memory";  // short enough for a string without memory
-        }
-        give_up(reason);
+        give_up(text_of([&e] { return fmt::format("the pool's own thread failed: {}", e.what()); }));
         while (readers_ != 0) {
             lock.unlock();
             std::this_thread::yield();

@@ -17,6 +17,7 @@
 
 #include "default_start_method.hpp"
 #include "fork_server.hpp"
+#include "futures/text_of.hpp"
 #include "oom_kills.hpp"
 #include "pool_manager.hpp"
 #include "pool_manager_epoll.hpp"
@@ -229,14 +230,20 @@ void pool_manager::on_server_event(const server_event& event, lock_type& lock) {
 void pool_manager::on_server_lost(lock_type& lock) {
     close_socket(server_.socket);
     const auto ending = service().end_of(server_.generation);
+    const std::string how = text_of(
+        [&ending] { return fmt::format("the fork server had ended ({}), and workers end with it", ending.text); });
     const auto lost = std::exchange(workers_, {});
     const bool was_starting = starting_ != 0;
     died_ += lost.size();
     for (const auto& [id, worker] : lost) {
         worker->is_gone = true;
         wait_for_readers(*worker, lock);
-        read_frames(worker, lock);
-        while (read_answers(worker, lock) != 0) {
+        try {
+            read_frames(worker, lock);
+            while (read_answers(worker, lock) != 0) {
+            }
+        } catch (const std::bad_alloc&) {  // what it has answered and nobody could read is lost with it
+            if (!lock.owns_lock()) lock.lock();
         }
         close_socket(worker->socket);
         worker->at = stage::gone;
@@ -245,10 +252,9 @@ void pool_manager::on_server_lost(lock_type& lock) {
     filling_ = nullptr;
     starting_ = ready_ = 0;
     publish_pids();
-    for (const auto& [id, worker] : lost)
-        fail_tasks(*worker, fmt::format("the fork server had ended ({}), and workers end with it", ending.text), 0, -1);
+    for (const auto& [id, worker] : lost) fail_tasks(*worker, how, 0, -1);
     if (ending.was_terminated)
-        break_down(fmt::format("process_pool_executor: {}", ending.text));
+        break_down(text_of([&ending] { return fmt::format("process_pool_executor: {}", ending.text); }));
     else if (was_starting || !has_hello_)
         note_start_failure(fmt::format("the fork server ended: {}", ending.text));
 }
@@ -285,11 +291,7 @@ void pool_manager::break_down(std::string reason) noexcept {
 
 /// Leaves the workers to the fork server, which kills them when it sees that the pool is gone.
 void pool_manager::give_up(const std::string& reason) noexcept {
-    try {
-        break_down("process_pool_executor: " + reason);
-    } catch (const std::bad_alloc&) {
-        break_down("out of memory");  // short enough for a string without memory
-    }
+    break_down(text_of([&reason] { return "process_pool_executor: " + reason; }));
     close_socket(server_.socket);
     const auto lost = std::exchange(workers_, {});
     for (const auto& [id, worker] : lost) {

@@ -85,7 +85,7 @@ private:
 };
 
 void run_process(unique_fd socket) {
-    std::signal(SIGINT, SIG_DFL);
+    for (const int each : {SIGINT, SIGTTIN, SIGTTOU}) std::signal(each, SIG_DFL);
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -321,7 +321,7 @@ void run_worker(unique_fd socket, unique_fd parent) {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     // What its calls start belongs to its group, so that it can be ended with it; the terminal is another group's then.
     ::setpgid(0, 0);
-    std::signal(SIGTTOU, SIG_IGN);
+    for (const int each : {SIGTTIN, SIGTTOU}) std::signal(each, SIG_IGN);
     worker_process(std::move(socket), std::move(parent)).run();
 }
 

@@ -20,6 +20,7 @@
 #include <system_error>
 #include <utility>
 
+#include "futures/text_of.hpp"
 #include "threading/pool_core.hpp"
 #include "threading/pool_worker.hpp"
 
@@ -87,12 +88,12 @@ bool thread_pool_executor::core::initialize(pool_worker& self) {
         if (options_.initializer) options_.initializer();
         return true;
     } catch (...) {
-        const std::string reason =
-            "thread_pool_executor: the initializer failed: " + describe(std::current_exception());
+        const std::string reason = text_of(
+            [] { return "thread_pool_executor: the initializer failed: " + describe(std::current_exception()); });
         {
             const std::lock_guard adding(adding_);
             const std::lock_guard lock(sleepers_.mutex());
-            if (broken_because_.empty()) broken_because_ = reason;
+            if (broken_because_.empty()) broken_because_ = text_of([&reason] { return reason; });
             is_broken_.store(true, std::memory_order_relaxed);
             call_all_blocked();
         }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
@@ -38,6 +39,10 @@ struct with_descriptor {
             received = archive.read_descriptor();
     }
 };
+void kill_the_fork_server_and_stay() {
+    ::kill(::getppid(), SIGKILL);
+    for (;;) ::pause();
+}
 void refuse() { throw std::out_of_range("refused"); }
 void answer(connection line) {
     const int asked = line.recv<int>(10s);
@@ -82,6 +87,20 @@ TEST(no_memory, a_pool_that_begins_and_ends) {
     failing_memory::at_each_allocation([&] {
         process_pool_executor pool(2);
         require(pool.submit(&square, 7).result(10s) == 49, "a wrong square");
+    });
+}
+
+TEST(no_memory, a_pool_whose_fork_server_is_killed) {
+    failing_memory::at_each_allocation([&] {
+        process_pool_executor pool(1);
+        auto work = pool.submit(&kill_the_fork_server_and_stay);
+        bool has_failed = false;
+        try {
+            work.result(10s);
+        } catch (const worker_died&) {
+            has_failed = true;
+        }
+        require(has_failed, "the call outlived its worker");
     });
 }
 

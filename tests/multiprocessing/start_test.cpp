@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pty.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -117,6 +118,24 @@ TEST_P(start_by, a_group_that_is_killed_leaves_no_program_that_its_workers_have_
     ::kill(-victim.pid(), SIGKILL);
     victim.wait();
     victim.expect_no_descendant();
+}
+
+TEST_P(start_by, a_call_that_reads_from_the_terminal_is_refused_and_does_not_stand_still) {
+    int terminal = -1;
+    ::setenv("TERCET_VICTIM_START", std::string(to_string(GetParam())).c_str(), 1);
+    const pid_t victim = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+    if (victim == 0) {
+        ::execl(TERCET_VICTIM, TERCET_VICTIM, "terminal", nullptr);
+        ::_exit(127);
+    }
+    std::string text;
+    std::array<char, 64> part{};
+    for (ssize_t count = 0; (count = ::read(terminal, part.data(), part.size())) > 0;)
+        text.append(part.data(), static_cast<std::size_t>(count));
+    ::close(terminal);
+    int status = 0;
+    ::waitpid(victim, &status, 0);
+    EXPECT_EQ(text, "Input/output error\r\n");
 }
 
 TEST_P(start_by, processes_are_in_the_group_of_their_program) {

@@ -2,6 +2,7 @@
 
 #include <tercet/multiprocessing.hpp>
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -83,6 +85,19 @@ int keep_programs_busy(const std::string& signpost_path) {
     auto second = pool.submit(start_and_spin, signpost_path);
     first.wait();
     return 1;
+}
+
+/// What a worker that reads from the terminal is told.
+int read_terminal() {
+    process_pool_executor pool(1);
+    const int error = pool.submit([] {
+                              const int terminal = ::open("/dev/tty", O_RDONLY | O_CLOEXEC);
+                              char letter = 0;
+                              return terminal < 0 || ::read(terminal, &letter, 1) < 0 ? errno : 0;
+                          })
+                          .result();
+    std::printf("%s\n", std::strerror(error));
+    return 0;
 }
 
 /// Says whether processes and workers are in the group of this one.
@@ -313,6 +328,7 @@ int run(int argc, char** argv) {
         set_start_method(get_context(method).get_start_method());
     const std::string_view mode = argc > 1 ? argv[1] : "";
     if (mode == "busy") return keep_busy(argv[2]);
+    if (mode == "terminal") return read_terminal();
     if (mode == "groups") return say_groups();
     if (mode == "programs") return keep_programs_busy(argv[2]);
     if (mode == "processes") return keep_processes_busy(argv[2]);

@@ -71,6 +71,19 @@ TEST(no_memory, a_pool_that_begins_and_ends) {
     });
 }
 
+TEST(no_memory, a_pool_whose_initializer_fails) {
+    failing_memory::at_each_allocation([&] {
+        thread_pool_executor pool({.max_workers = 1, .initializer = &refuse});
+        bool is_broken = false;
+        try {
+            pool.submit(&square, 7).result(10s);
+        } catch (const broken_thread_pool&) {
+            is_broken = true;
+        }
+        require(is_broken, "a call was made by a thread without its initializer");
+    });
+}
+
 TEST(no_memory, threads_queues_and_timers) {
     failing_memory::at_each_allocation([&] {
         queue<std::string> texts(10);

@@ -207,6 +207,7 @@ private:
             items_under_way_ += waiting_->size();
         } catch (...) {
             const bool is_alone = under_way_.size() == 1;
+            if (place->second.work.valid()) place->second.work.cancel();  // nobody would tell of its end
             under_way_.erase(place);
             if (!is_alone && detail::is_queue_full(std::current_exception())) return false;
             failure_ = std::current_exception();
