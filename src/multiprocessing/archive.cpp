@@ -68,8 +68,9 @@ decoder::elements decoder::read_from_block(std::uint64_t count, std::size_t size
                                        count, size_of_one, most_in_block_ - bytes_in_blocks_));
     if (!block_.is_there()) block_ = received_block(read_descriptor());
     const auto size = static_cast<std::size_t>(count) * size_of_one;
+    const std::byte* const first = block_.part(static_cast<std::size_t>(at), size);
     bytes_in_blocks_ += size;
-    return {static_cast<std::size_t>(count), block_.part(static_cast<std::size_t>(at), size)};
+    return {static_cast<std::size_t>(count), first};
 }
 
 void decoder::expect_end() const {

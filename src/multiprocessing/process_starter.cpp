@@ -185,10 +185,10 @@ void process_starter::kill_children() {
 
 void process_starter::kill_what_is_left(pid_t leader, const siginfo_t& ended) noexcept {
     const auto found = children_.find(leader);
-    if (found == children_.end() || !found->second.leads_a_group ||
-        (ended.si_code != CLD_KILLED && ended.si_code != CLD_DUMPED))
-        return;
-    ::kill(-leader, SIGKILL);  // the number is nobody else's before it is reaped
+    if (found == children_.end() || !found->second.leads_a_group) return;
+    const bool has_failed = ended.si_code == CLD_KILLED || ended.si_code == CLD_DUMPED ||
+                            (ended.si_code == CLD_EXITED && ended.si_status != 0);
+    if (has_failed) ::kill(-leader, SIGKILL);  // the number is nobody else's before it is reaped
 }
 
 void process_starter::end_lines() noexcept {

@@ -63,7 +63,7 @@ protected:
     void serve();
     void kill_children();
     /// Before `ended`, a child that has ended and was not waited for yet, is reaped: kills what is left of its group,
-    /// if it was killed itself.
+    /// if it has not ended of itself, with exit code 0.
     void kill_what_is_left(pid_t leader, const siginfo_t& ended) noexcept;
     /// In a child: closes what is the starter's, but `parent_`.
     void close_lines() noexcept;
