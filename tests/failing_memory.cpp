@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <iterator>
 #include <new>
+#include <stdexcept>
 #include <system_error>
 
 namespace {
@@ -34,6 +35,18 @@ bool is_to_fail() noexcept {
 void note(const std::exception_ptr& error, std::string_view /*origin*/) noexcept {
     if (failing_memory::is_behind(error)) was_reported.store(true, std::memory_order_relaxed);
 }
+
+/// While it lives, reports of unread errors are looked at and not written.
+class reports_noted {
+public:
+    reports_noted() : before_(tercet::set_unread_error_hook(&note)) {}
+    reports_noted(const reports_noted&) = delete;
+    reports_noted& operator=(const reports_noted&) = delete;
+    ~reports_noted() { tercet::set_unread_error_hook(before_); }
+
+private:
+    tercet::unread_error_hook before_;
+};
 
 std::ptrdiff_t open_descriptors() { return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}); }
 
@@ -86,10 +99,14 @@ bool is_behind(const std::exception_ptr& error) noexcept {
     return false;
 }
 
+void require(bool holds, const char* what) {
+    if (!holds) throw std::logic_error(what);
+}
+
 void at_each_allocation(const std::function<void()>& scenario) {
     for (int warm = 0; warm < 2; ++warm) scenario();
     std::ptrdiff_t descriptors = open_descriptors();
-    const tercet::unread_error_hook before = tercet::set_unread_error_hook(&note);
+    const reports_noted noting;
     for (const long count : {1L, LONG_MAX}) {
         long after = 0;
         for (;; ++after) {
@@ -120,7 +137,6 @@ void at_each_allocation(const std::function<void()>& scenario) {
         }
         EXPECT_GT(after, 0) << "nothing was allocated";
     }
-    tercet::set_unread_error_hook(before);
 }
 
 }  // namespace failing_memory

@@ -16,6 +16,9 @@ long end() noexcept;
 /// it, or its text says so ("the pool's own thread failed: std::bad_alloc").
 bool is_behind(const std::exception_ptr& error) noexcept;
 
+/// What a scenario expects; googletest's own would allocate. Throws `std::logic_error`.
+void require(bool holds, const char* what);
+
 /// Runs `scenario` with its first allocation failing, then with its second, and so on to the last; then the same with
 /// all that follow failing too. Each time it has to end well, or with such an error, thrown or reported as unread, and
 /// with others only when one was reported as well. Afterwards it works again, and leaves no descriptors open.

@@ -53,14 +53,14 @@
 #include <thread>
 #include <utility>
 
+#include "asyncio/uring_ring.hpp"
+
 namespace tercet::asyncio {
 
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned entries = 256;
-constexpr unsigned completions = 4096;
 constexpr std::size_t buffer_size = std::size_t{4} << 10;
 constexpr std::uint16_t buffer_count = 256;
 constexpr std::size_t buffer_memory = buffer_size * buffer_count;
@@ -69,25 +69,6 @@ constexpr std::uint16_t buffer_group = 0;
 constexpr unsigned handed_over_at_once = 32;  // registrations
 constexpr std::size_t most_held = 8;          // buffers of one source whose reader takes nothing
 constexpr int small_reads_of_no_bulk = 16;    // in a row
-
-constexpr std::array ladder{
-    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-        IORING_SETUP_TASKRUN_FLAG,
-    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN |
-        IORING_SETUP_TASKRUN_FLAG,
-    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-    IORING_SETUP_SUBMIT_ALL,
-    0U,
-};
-
-/// Goes up when the memory of a ring is given back, of which another thread's ring may be made. liburing maps by system
-/// calls of its own, so ThreadSanitizer does not see that the one comes after the other.
-std::atomic<unsigned> rings_ended{0};
-
-void end_ring(io_uring& ring) noexcept {
-    rings_ended.fetch_add(1, std::memory_order_release);
-    ::io_uring_queue_exit(&ring);
-}
 
 void* map(std::size_t size) noexcept {
     void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -111,13 +92,6 @@ poll_report report_of_poll(int result) noexcept {
     return {readiness_of(static_cast<unsigned>(result)), false};
 }
 
-int set_up_with_most_flags(const std::function<int(unsigned flags)>& set_up) {
-    int error = EINVAL;
-    for (const unsigned flags : ladder)
-        if (error = set_up(flags); error != EINVAL) break;
-    return error;
-}
-
 namespace {
 
 /// Of no other thread, as an id of pthreads is, which goes on to a thread that is made when another has ended.
@@ -126,28 +100,6 @@ std::uint64_t number_of_this_thread() noexcept {
     constinit thread_local std::uint64_t mine = 0;
     if (mine == 0) mine = last.fetch_add(1, std::memory_order_relaxed) + 1;
     return mine;
-}
-
-/// Makes a ring that can do what is needed here. Zero, or the number of the error.
-int open_ring(io_uring& ring) noexcept {
-    const int error = set_up_with_most_flags([&ring](unsigned flags) {
-        io_uring_params how{};
-        how.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-        how.cq_entries = completions;
-        return -::io_uring_queue_init_params(entries, &ring, &how);
-    });
-    if (error != 0) return error;
-    constexpr unsigned needed_features = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL;
-    constexpr std::array needed_operations{IORING_OP_POLL_ADD, IORING_OP_RECV, IORING_OP_ASYNC_CANCEL};
-    const std::unique_ptr<io_uring_probe, decltype(&::io_uring_free_probe)> probe(::io_uring_get_probe_ring(&ring),
-                                                                                  &::io_uring_free_probe);
-    const bool can_do = (ring.features & needed_features) == needed_features && probe &&
-                        std::ranges::all_of(needed_operations, [&probe](int operation) {
-                            return ::io_uring_opcode_supported(probe.get(), operation) != 0;
-                        });
-    if (can_do) return 0;
-    end_ring(ring);
-    return ENOSYS;
 }
 
 }  // namespace
@@ -177,7 +129,6 @@ struct uring_poller::registration {
             received.push_back({buffer, 0, size});
             return true;
         } catch (const std::bad_alloc&) {
-            error = ENOMEM;
             has_lost = has_end = true;
             return false;
         }
@@ -214,7 +165,6 @@ std::unique_ptr<uring_poller> uring_poller::make_if_allowed() {
 
 /// With a ring that no thread uses yet.
 void uring_poller::start(const io_uring& ring) noexcept {
-    static_cast<void>(rings_ended.load(std::memory_order_acquire));
     ring_ = ring;
     has_ring_ = true;
     is_enabled_ = (ring_.flags & IORING_SETUP_R_DISABLED) == 0;

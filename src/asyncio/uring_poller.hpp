@@ -6,16 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 namespace tercet::asyncio {
-
-/// Calls `set_up` with the flags of a ring, the best first, fewer whenever they are refused with `EINVAL`. Returns 0,
-/// or the error of the last.
-int set_up_with_most_flags(const std::function<int(unsigned flags)>& set_up);
 
 /// What a poll says that is over.
 struct poll_report {

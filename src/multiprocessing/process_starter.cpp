@@ -176,10 +176,11 @@ void process_starter::kill_children() {
             send_signal_to(each.pidfd, SIGKILL);
         else
             ::kill(pid, SIGKILL);
+        if (!each.leads_a_group) continue;
         siginfo_t state{};
         const bool is_reaped = each.pidfd && ::waitid(P_PIDFD, static_cast<id_t>(each.pidfd.get()), &state,
                                                       WEXITED | WNOHANG | WNOWAIT) != 0;
-        if (each.leads_a_group && !is_reaped) ::kill(-pid, SIGKILL);
+        if (!is_reaped) ::kill(-pid, SIGKILL);
     }
 }
 

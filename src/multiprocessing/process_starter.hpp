@@ -62,8 +62,8 @@ protected:
     /// Serves until nobody is left to serve.
     void serve();
     void kill_children();
-    /// Before `ended`, a child that has ended and was not waited for yet, is reaped: kills what is left of its group,
-    /// if it has not ended of itself, with exit code 0.
+    /// To be called before a child that has ended is reaped: unless it ended with exit code 0, kills what is left of
+    /// the group that it leads.
     void kill_what_is_left(pid_t leader, const siginfo_t& ended) noexcept;
     /// In a child: closes what is the starter's, but `parent_`.
     void close_lines() noexcept;

@@ -15,6 +15,7 @@
 #include <tercet/threading/thread.hpp>
 
 #include <fmt/format.h>
+#include <futures/text_of.hpp>
 #include <limits.h>
 #include <pthread.h>
 #include <threading/thread_registry.hpp>
@@ -132,22 +133,18 @@ std::exception_ptr thread_state::take_error() noexcept {
 }
 
 void thread_state::report(std::exception_ptr error) noexcept {
+    const std::string origin = text_of([this] { return fmt::format("thread {}", name()); });
     try {
-        const std::string origin = fmt::format("thread {}", name());
-        try {
-            excepthook_type hook;
-            {
-                const std::lock_guard guard(installed().mutex);
-                hook = installed().hook;
-            }
-            if (!hook) return report_unread_error(error, origin);
-            hook({error, thread_handle(shared_from_this())});
-        } catch (...) {
-            report_unread_error(std::current_exception(), fmt::format("excepthook of {}", origin));
-            report_unread_error(error, origin);
+        excepthook_type hook;
+        {
+            const std::lock_guard guard(installed().mutex);
+            hook = installed().hook;
         }
-    } catch (const std::bad_alloc&) {
-        report_unread_error(error, "a thread");
+        if (!hook) return report_unread_error(error, origin);
+        hook({error, thread_handle(shared_from_this())});
+    } catch (...) {
+        report_unread_error(std::current_exception(), text_of([&] { return fmt::format("excepthook of {}", origin); }));
+        report_unread_error(error, origin);
     }
 }
 

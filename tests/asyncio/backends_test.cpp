@@ -28,6 +28,7 @@
 #include "asyncio/stream_pair.hpp"
 #include "asyncio/unread_errors.hpp"
 #include "asyncio/uring_poller.hpp"
+#include "asyncio/uring_ring.hpp"
 #include "multiprocessing/process_probe.hpp"
 
 using namespace std::chrono_literals;
@@ -196,17 +197,22 @@ TEST(backends, a_loop_ends_on_a_thread_to_which_io_uring_is_refused) {
     auto several = std::make_unique<runner>(loop_options{.backend = loop_backend::io_uring});
     if (several->run(ask_backend()) != loop_backend::io_uring) GTEST_SKIP() << "io_uring is refused here";
     int ended = 0;
-    auto pause = []() -> coro<> { co_await sleep(10ms); };
+    auto clean_up = []() -> coro<> {  // its end is heard of from another thread
+        auto nothing = [] {};
+        co_await to_thread(nothing);
+    };
+    int waiting = 0;
     auto wait = [&](int descriptor) -> coro<> {
         const int own = ::dup(descriptor);  // for each descriptor one may wait
         bool was_cancelled = false;
+        ++waiting;
         try {
             co_await readable(own);
         } catch (const tercet::cancelled_error&) {
             was_cancelled = true;
         }
         if (!was_cancelled) co_return;
-        co_await shield(1s, pause());
+        co_await shield(10s, clean_up());
         ::close(own);
         ++ended;
     };
@@ -214,7 +220,7 @@ TEST(backends, a_loop_ends_on_a_thread_to_which_io_uring_is_refused) {
     ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
     auto main = [&]() -> coro<> {
         for (int i = 0; i < many; ++i) create_task(wait(ends[0]));
-        co_await sleep(1ms);
+        while (waiting < many) co_await sleep(0s);
     };
     several->run(main());
     std::thread other([&] {

@@ -51,7 +51,7 @@ TEST(hard_conditions, connections_lose_nothing_in_a_storm_of_signals) {
         auto [sent, received] = co_await gather(send(), peer.reader.read());
         static_cast<void>(sent);
         EXPECT_TRUE(received == data);
-        while (signal_storm::count() == 0) co_await sleep(1ms);
+        signal_storm::wait_for_one();
     };
     run(main());
 }
@@ -82,7 +82,7 @@ TEST(hard_conditions, files_and_sendfile_lose_nothing_in_a_storm_of_signals) {
         EXPECT_EQ(sent, data.size());
         EXPECT_TRUE(received == data);
         ::close(descriptor);
-        while (signal_storm::count() == 0) co_await sleep(1ms);
+        signal_storm::wait_for_one();
     };
     run(main());
 }
@@ -95,7 +95,7 @@ TEST(hard_conditions, a_subprocess_and_its_pipes_lose_nothing_in_a_storm_of_sign
         const subprocess_output output = co_await child.communicate(data);
         EXPECT_TRUE(output.stdout_ == data);
         EXPECT_EQ(child.returncode(), 0);
-        while (signal_storm::count() == 0) co_await sleep(1ms);
+        signal_storm::wait_for_one();
     };
     run(main());
 }
@@ -120,7 +120,7 @@ TEST(hard_conditions, datagrams_and_time_limits_are_exact_in_a_storm_of_signals)
         }
         EXPECT_GE(get_running_loop().time() - begun, 50ms);
         EXPECT_LT(get_running_loop().time() - begun, 5s);
-        while (signal_storm::count() == 0) co_await sleep(1ms);
+        signal_storm::wait_for_one();
     };
     run(main());
 }

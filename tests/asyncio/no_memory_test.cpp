@@ -18,13 +18,9 @@
 
 using namespace std::chrono_literals;
 using namespace tercet::asyncio;
+using failing_memory::require;
 
 namespace {
-
-/// Not googletest's, which allocates.
-void require(bool holds, const char* what) {
-    if (!holds) throw std::logic_error(what);
-}
 
 coro<> talk(connection& peer) {
     const std::string data(100'000, 'x');

@@ -117,7 +117,7 @@ TEST(tls, loses_nothing_in_a_storm_of_signals) {
         auto [sent, received] = co_await gather(send(), peer.reader.read());
         static_cast<void>(sent);
         EXPECT_TRUE(received == data);
-        while (tercet::multiprocessing::signal_storm::count() == 0) co_await sleep(1ms);
+        tercet::multiprocessing::signal_storm::wait_for_one();
     };
     run(main());
 }

@@ -20,6 +20,7 @@ namespace tercet::multiprocessing {
 namespace {
 
 using namespace std::chrono_literals;
+using failing_memory::require;
 
 int square(int x) { return x * x; }
 std::size_t size_of(const std::vector<double>& numbers) { return numbers.size(); }
@@ -47,11 +48,6 @@ void refuse() { throw std::out_of_range("refused"); }
 void answer(connection line) {
     const int asked = line.recv<int>(10s);
     line.send(2 * asked);
-}
-
-/// Not googletest's, which allocates.
-void require(bool holds, const char* what) {
-    if (!holds) throw std::logic_error(what);
 }
 
 void use(process_pool_executor& pool) {

@@ -33,6 +33,10 @@ public:
     }
 
     static int count() { return received; }
+    /// Returns when this thread, which the storm is for, was interrupted once.
+    static void wait_for_one() {
+        while (received == 0) std::this_thread::yield();
+    }
 
 private:
     static inline std::atomic<int> received{0};

@@ -4,10 +4,13 @@
 #include <tercet/futures.hpp>
 #include <tercet/threading.hpp>
 
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -20,11 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 using namespace tercet;
 using namespace tercet::threading;
-
-/// Not googletest's, which allocates.
-void require(bool holds, const char* what) {
-    if (!holds) throw std::logic_error(what);
-}
+using failing_memory::require;
 
 std::atomic<int> posted{0};  // by calls that nobody waits for
 
@@ -57,6 +56,18 @@ void use(thread_pool_executor& pool) {
     for (future<int>& each : as_completed(all)) sum += each.result();
     require(sum == 285, "a wrong sum");
     for (int i = 0; i < 10; ++i) pool.post([] { ++posted; });
+}
+
+void leave_a_descriptor_open_when_one_allocation_fails() {
+    const int descriptor = ::dup(STDERR_FILENO);
+    static std::unique_ptr<int> made;  // an allocation that compilers do not leave out
+    made = std::make_unique<int>(1);
+    ::close(descriptor);
+}
+
+TEST(no_memory, what_one_failure_leaves_open_is_found) {
+    EXPECT_FATAL_FAILURE(failing_memory::at_each_allocation(&leave_a_descriptor_open_when_one_allocation_fails),
+                         "after 0 allocations");
 }
 
 TEST(no_memory, a_pool_that_is_used) {
